@@ -1,0 +1,229 @@
+//! The two languages of the service, and the choice between them.
+//!
+//! Owns [`Lang`], its negotiation and the sentences that carry a number or a time; the fixed
+//! strings are in [`Texts`]. Called by the pages, the chart and the report. It never reads a
+//! request, and it never knows which error or page a string is for.
+
+mod texts;
+
+pub use texts::Texts;
+
+/// A language that every page, chart and report exists in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Lang {
+    /// Spanish, as written in Colombia; the answer to any other language too.
+    #[default]
+    Es,
+    /// English.
+    En,
+}
+
+impl Lang {
+    /// The language subtag, for the `lang` attribute and parameter: `es` or `en`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Es => "es",
+            Self::En => "en",
+        }
+    }
+
+    /// The language that the switch on a page leads to.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Es => Self::En,
+            Self::En => Self::Es,
+        }
+    }
+
+    /// Reads a language tag by its first subtag, in any case: `es`, `en`, `es-CO`, `EN_us`.
+    #[must_use]
+    pub fn parse(tag: &str) -> Option<Self> {
+        let language = tag.trim().split(['-', '_']).next()?;
+        [Self::Es, Self::En]
+            .into_iter()
+            .find(|lang| lang.code().eq_ignore_ascii_case(language))
+    }
+
+    /// Chooses by an `Accept-Language` header: the higher weight wins, and Spanish wins a tie,
+    /// a missing header and a header that names neither language.
+    #[must_use]
+    pub fn negotiate(accept_language: Option<&str>) -> Self {
+        let header = accept_language.unwrap_or_default();
+        let weight = |lang| {
+            weight(header, |tag| Self::parse(tag) == Some(lang))
+                .or_else(|| weight(header, |tag| tag == "*"))
+                .unwrap_or(0.0)
+        };
+        if weight(Self::En) > weight(Self::Es) {
+            Self::En
+        } else {
+            Self::Es
+        }
+    }
+
+    /// Every fixed string in this language.
+    #[must_use]
+    pub fn texts(self) -> &'static Texts {
+        match self {
+            Self::Es => &Texts::ES,
+            Self::En => &Texts::EN,
+        }
+    }
+
+    /// What stands between groups of three digits.
+    #[must_use]
+    pub fn thousands(self) -> char {
+        match self {
+            Self::Es => '.',
+            Self::En => ',',
+        }
+    }
+
+    /// A count as people read it: `1.234.567` in Spanish, `1,234,567` in English.
+    #[must_use]
+    pub fn count(self, n: u64) -> String {
+        let digits = n.to_string();
+        let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+        for (index, digit) in digits.char_indices() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                grouped.push(self.thousands());
+            }
+            grouped.push(digit);
+        }
+        grouped
+    }
+
+    /// How many people are registered, in words.
+    #[must_use]
+    pub fn people(self, n: u64) -> String {
+        let noun = match (self, n) {
+            (Self::Es, 1) => "persona registrada",
+            (Self::Es, _) => "personas registradas",
+            (Self::En, 1) => "person registered",
+            (Self::En, _) => "people registered",
+        };
+        format!("{} {noun}", self.count(n))
+    }
+
+    /// The label of the chart's last bar, which stands for `n` cities without a bar of their own.
+    #[must_use]
+    pub fn rest(self, n: usize) -> String {
+        let noun = match (self, n) {
+            (Self::Es, 1) => "ciudad más",
+            (Self::Es, _) => "ciudades más",
+            (Self::En, 1) => "more city",
+            (Self::En, _) => "more cities",
+        };
+        format!("{} {noun}", self.count(n as u64))
+    }
+
+    /// The line under the chart's title: how many people, and when they were counted; `time` is
+    /// already written out.
+    #[must_use]
+    pub fn chart_subtitle(self, total: u64, time: &str) -> String {
+        let t = self.texts();
+        format!("{}: {} · {} {time}", t.total, self.count(total), t.as_of)
+    }
+}
+
+/// The highest weight among the header's ranges that `matches` picks; a range whose weight is
+/// not a number from 0 to 1 is ignored.
+fn weight(header: &str, matches: impl Fn(&str) -> bool) -> Option<f32> {
+    header
+        .split(',')
+        .filter_map(|range| {
+            let (tag, parameters) = range.split_once(';').unwrap_or((range, "q=1"));
+            let (name, value) = parameters.split_once('=')?;
+            let q: f32 = value.trim().parse().ok()?;
+            (matches(tag.trim())
+                && name.trim().eq_ignore_ascii_case("q")
+                && (0.0..=1.0).contains(&q))
+            .then_some(q)
+        })
+        .reduce(f32::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_read_by_its_first_subtag() {
+        for (tag, lang) in [
+            ("es", Some(Lang::Es)),
+            ("es-CO", Some(Lang::Es)),
+            ("EN", Some(Lang::En)),
+            (" en_US ", Some(Lang::En)),
+            ("est", None),
+            ("e", None),
+            ("", None),
+            ("*", None),
+        ] {
+            assert_eq!(Lang::parse(tag), lang, "{tag:?}");
+        }
+    }
+
+    #[test]
+    fn the_weights_of_the_header_decide() {
+        for (header, lang) in [
+            (None, Lang::Es),
+            (Some(""), Lang::Es),
+            (Some("en"), Lang::En),
+            (Some("fr, en-GB;q=0.5"), Lang::En),
+            (Some("es;q=0.5, en;q=0.9"), Lang::En),
+            (Some("en;q=0.5,es-CO,es;q=0.9"), Lang::Es),
+            (Some("en ; q=0.3 , es ; Q=0.2"), Lang::En),
+            (Some("en,es"), Lang::Es),
+            (Some("de, fr;q=0.1"), Lang::Es),
+            (Some("*"), Lang::Es),
+            (Some("es;q=0, *;q=0.4"), Lang::En),
+            (Some("en;q=0"), Lang::Es),
+            (Some("en;q=NaN, es;q=0.1"), Lang::Es),
+            (Some("en;q=7, es;q=0.1"), Lang::Es),
+            (Some("en;level=1, es;q=0.1"), Lang::Es),
+        ] {
+            assert_eq!(Lang::negotiate(header), lang, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn counts_are_grouped_by_three() {
+        for (n, es) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1.000"),
+            (12_345, "12.345"),
+            (1_234_567, "1.234.567"),
+            (u64::MAX, "18.446.744.073.709.551.615"),
+        ] {
+            assert_eq!(Lang::Es.count(n), es);
+            assert_eq!(Lang::En.count(n), es.replace('.', ","));
+        }
+    }
+
+    #[test]
+    fn one_is_singular_and_every_other_number_plural() {
+        assert_eq!(Lang::Es.rest(1), "1 ciudad más");
+        assert_eq!(Lang::Es.rest(1_041), "1.041 ciudades más");
+        assert_eq!(Lang::En.rest(1), "1 more city");
+        assert_eq!(Lang::En.rest(2), "2 more cities");
+        assert_eq!(Lang::Es.people(0), "0 personas registradas");
+        assert_eq!(Lang::Es.people(1), "1 persona registrada");
+        assert_eq!(Lang::En.people(1), "1 person registered");
+        assert_eq!(Lang::En.people(2), "2 people registered");
+    }
+
+    #[test]
+    fn the_subtitle_tells_the_total_and_its_time() {
+        assert_eq!(
+            Lang::Es.chart_subtitle(1_234, "21/11/2026 06:30"),
+            "Total: 1.234 · Datos al 21/11/2026 06:30"
+        );
+        assert_eq!(
+            Lang::En.chart_subtitle(0, "06:30"),
+            "Total: 0 · As of 06:30"
+        );
+    }
+}

@@ -1,0 +1,330 @@
+//! Every fixed string that a person reads, Spanish and English side by side.
+//!
+//! Owns the words of the pages, the field errors, the problems, the chart and the workbook. A
+//! string without its translation does not compile. It never holds markup or a number to fill
+//! in: sentences with a number are methods of [`Lang`](super::Lang).
+
+/// One line per string: field, Spanish, English. The English text is also the field's doc.
+macro_rules! texts {
+    ($($field:ident: $es:literal, $en:literal;)*) => {
+        /// Every fixed string in one language. `error_<field>_<code>` is the sentence for a field
+        /// error, in the summary and at the field alike; `problem_<slug>_*` are for a whole page.
+        #[derive(Debug)]
+        pub struct Texts {
+            $(#[doc = concat!("“", $en, "”")] pub $field: &'static str,)*
+        }
+
+        impl Texts {
+            /// The strings in Spanish.
+            pub const ES: Self = Self { $($field: $es,)* };
+            /// The strings in English.
+            pub const EN: Self = Self { $($field: $en,)* };
+
+            #[cfg(test)]
+            const ALL: &[(&str, &str, &str)] = &[$((stringify!($field), $es, $en),)*];
+        }
+    };
+}
+
+texts! {
+    // Every page.
+    service: "Registro de vacunación", "Vaccination registration";
+    other_language: "English", "Español";
+    skip: "Ir al contenido", "Skip to content";
+    footer_privacy: "Privacidad de sus datos", "Your privacy";
+    footer_staff: "Acceso del personal de salud", "Health staff sign-in";
+    footer_staff_page: "Panel del personal", "Staff dashboard";
+    // strftime: the month is a number, and the order is the one that each reader expects.
+    time_format: "%d/%m/%Y, %H:%M", "%Y-%m-%d, %H:%M";
+    optional: "opcional", "optional";
+
+    // The form.
+    form_title: "Regístrese para la vacunación", "Register for vaccination";
+    form_lead:
+        "Toma unos dos minutos. Tenga a mano el documento de identidad: le pediremos una foto.",
+        "It takes about two minutes. Have the ID card at hand: we will ask for a photo of it.";
+    form_error_prefix: "Error:", "Error:";
+    form_error_title: "Revise lo siguiente", "Please check the following";
+    form_name: "Nombre completo", "Full name";
+    form_name_hint: "Como aparece en el documento de identidad.", "As it appears on the ID card.";
+    form_city: "Ciudad o municipio donde vive", "City or town of residence";
+    form_city_hint:
+        "Si hay varios con ese nombre, agregue el departamento: Armenia, Quindío.",
+        "If several share the name, add the department: Armenia, Quindío.";
+    form_city_choose: "¿Cuál es su ciudad o municipio?", "Which is your city or town?";
+    form_city_none: "Ninguna de estas", "None of these";
+    form_city_none_hint:
+        "Envíe el formulario y podrá escribirla otra vez. No hace falta elegir la foto todavía.",
+        "Send the form and you can type it again. There is no need to choose the photo yet.";
+    form_photo: "Foto del documento de identidad", "Photo of the ID card";
+    form_photo_hint:
+        "El lado donde está la cara, sin reflejos y con las letras legibles. JPEG, PNG o WebP, hasta 10 MB.",
+        "The side with the face, free of glare and easy to read. JPEG, PNG or WebP, up to 10 MB.";
+    form_photo_again:
+        "Elija la foto otra vez: por seguridad, el navegador no la guarda.",
+        "Choose the photo again: for safety, the browser does not keep it.";
+    form_photo_chosen: "Tamaño de la foto:", "Photo size:";
+    form_document_number: "Número de documento", "ID number";
+    form_document_number_hint:
+        "Evita registrar dos veces a la misma persona. De 3 a 11 dígitos.",
+        "It prevents registering the same person twice. 3 to 11 digits.";
+    form_email: "Correo electrónico", "E-mail";
+    form_email_hint: "Por ejemplo: nombre@ejemplo.com", "For example: name@example.com";
+    form_submit: "Enviar registro", "Send registration";
+    form_sending:
+        "Enviando… No cierre esta página. Con una conexión lenta puede tardar un minuto.",
+        "Sending… Do not close this page. On a slow connection it may take a minute.";
+
+    // The privacy notice, beside the photo.
+    privacy_title: "Qué hacemos con la foto y los datos", "What we do with the photo and the data";
+    privacy_purpose_title: "Para qué", "Purpose";
+    privacy_purpose:
+        "Para organizar la vacunación y comprobar la identidad de cada persona. Para nada más.",
+        "To organise the vaccination and to check who each person is. For nothing else.";
+    privacy_keeper_title: "Quién los guarda", "Who keeps them";
+    privacy_keeper:
+        "La entidad de salud que organiza la vacunación. Solo su personal autorizado puede verlos.",
+        "The health authority that organises the vaccination. Only its authorised staff can see them.";
+    privacy_seal_title: "Cómo se protegen", "How they are protected";
+    privacy_seal:
+        "Se guardan cifrados. Quitamos de la foto los datos ocultos, como el lugar donde se tomó.",
+        "They are stored encrypted. We remove hidden data from the photo, such as where it was taken.";
+    privacy_time_title: "Por cuánto tiempo", "For how long";
+    privacy_time:
+        "Hasta que termine la vacunación o hasta que usted pida borrarlos.",
+        "Until the vaccination is over or until you ask to have them deleted.";
+    privacy_delete_title: "Cómo corregirlos o borrarlos", "How to correct or delete them";
+    privacy_delete:
+        "Pídalo en su puesto de vacunación con el número de referencia y el documento (Ley 1581 de 2012).",
+        "Ask at your vaccination post, with the reference number and the ID card (Law 1581 of 2012).";
+
+    // The confirmation.
+    registered_title: "Registro recibido", "Registration received";
+    registered_reference: "Número de referencia", "Reference number";
+    registered_city: "Ciudad o municipio", "City or town";
+    registered_time: "Fecha y hora", "Date and time";
+    registered_keep_title: "Guarde este número", "Keep this number";
+    registered_keep:
+        "Anótelo, tome una captura de pantalla o imprima esta página.",
+        "Write it down, take a screenshot or print this page.";
+    registered_next_title: "Qué sigue", "What happens next";
+    registered_next_wait:
+        "Espere el aviso de vacunación de su ciudad o municipio.",
+        "Wait for the vaccination notice of your city or town.";
+    registered_next_bring:
+        "Lleve este número y el documento de identidad al puesto de vacunación.",
+        "Bring this number and the ID card to the vaccination post.";
+    registered_next_once:
+        "No hace falta registrar otra vez a la misma persona.",
+        "There is no need to register the same person again.";
+    registered_another: "Registrar a otra persona", "Register another person";
+
+    // Staff.
+    sign_in_title: "Acceso del personal de salud", "Health staff sign-in";
+    sign_in_token: "Código de acceso", "Access code";
+    sign_in_token_hint: "Se lo entrega quien administra el sistema.", "Ask the system's administrator for it.";
+    sign_in_submit: "Entrar", "Sign in";
+    sign_in_failed:
+        "Ese código no es correcto. Revíselo y escríbalo otra vez.",
+        "That code is not correct. Check it and type it again.";
+    staff_title: "Panel del personal", "Staff dashboard";
+    staff_sign_out: "Salir", "Sign out";
+    staff_report_title: "Descargar el reporte", "Download the report";
+    staff_report_all: "Todas las ciudades", "All cities";
+    staff_report_xlsx: "Excel (.xlsx)", "Excel (.xlsx)";
+    staff_report_csv: "Texto (.csv)", "Text (.csv)";
+    staff_report_city: "Una sola ciudad", "One city only";
+    staff_report_choose: "Elija una ciudad", "Choose a city";
+    staff_report_submit: "Descargar Excel", "Download Excel";
+    staff_report_note:
+        "El reporte tiene datos personales. Guárdelo en un lugar seguro y bórrelo cuando no lo necesite.",
+        "The report holds personal data. Keep it in a safe place and delete it when you no longer need it.";
+    staff_totals_title: "Totales por ciudad", "Totals per city";
+    staff_totals_note:
+        "La gráfica y la tabla se actualizan cada vez que se descarga un reporte.",
+        "The chart and the table are updated each time a report is downloaded.";
+    staff_chart_alt:
+        "Gráfica de barras con las personas registradas por ciudad. La tabla da los mismos números.",
+        "Bar chart of the people registered by city. The table gives the same numbers.";
+    staff_count: "Personas", "People";
+    staff_download: "Reporte", "Report";
+
+    // Field errors.
+    error_name_required: "Escriba el nombre completo.", "Enter the full name.";
+    error_name_too_long: "Escriba el nombre con 200 caracteres o menos.", "Enter the name in 200 characters or fewer.";
+    error_name_control:
+        "Escriba el nombre otra vez, sin copiar y pegar: tiene caracteres que no se ven.",
+        "Type the name again, without copy and paste: it has characters that cannot be seen.";
+    error_city_required: "Escriba su ciudad o municipio.", "Enter your city or town.";
+    error_city_unknown:
+        "No encontramos esa ciudad en Colombia. Revise cómo está escrita.",
+        "We could not find that city in Colombia. Check the spelling.";
+    error_city_ambiguous:
+        "Hay más de una ciudad con ese nombre. Indique cuál es la suya.",
+        "More than one city has that name. Say which one is yours.";
+    error_photo_required: "Elija una foto del documento de identidad.", "Choose a photo of the ID card.";
+    error_photo_empty: "El archivo de la foto está vacío. Elija otra foto.", "The photo file is empty. Choose another photo.";
+    error_photo_too_large:
+        "La foto pesa más de 10 MB. Elija otra o tómela de nuevo con menos resolución.",
+        "The photo is larger than 10 MB. Choose another or take it again at a lower resolution.";
+    error_photo_unsupported:
+        "Ese archivo no es una foto JPEG, PNG o WebP. Elija otra foto.",
+        "That file is not a JPEG, PNG or WebP photo. Choose another photo.";
+    error_photo_heic:
+        "La foto está en formato HEIC. Envíela como JPEG, o en el iPhone abra Ajustes, Cámara, Formatos, elija «Más compatible» y tómela de nuevo.",
+        "The photo is in HEIC format. Send it as JPEG, or on the iPhone open Settings, Camera, Formats, choose “Most Compatible” and take it again.";
+    error_photo_animated: "La imagen tiene movimiento. Elija una foto fija.", "The image is animated. Choose a still photo.";
+    error_photo_too_many_pixels:
+        "La foto mide más de 8000 píxeles por lado. Elija otra o tómela de nuevo con menos resolución.",
+        "The photo is more than 8000 pixels on a side. Choose another or take it again at a lower resolution.";
+    error_photo_truncated:
+        "La foto llegó incompleta. Elíjala otra vez y espere a que termine el envío.",
+        "The photo arrived incomplete. Choose it again and wait until it has been sent.";
+    error_photo_malformed:
+        "La foto está dañada y no se puede abrir. Elija otra o tómela de nuevo.",
+        "The photo is damaged and cannot be opened. Choose another or take it again.";
+    error_photo_bomb:
+        "No podemos abrir esta imagen de forma segura. Tome una foto nueva del documento.",
+        "We cannot open this image safely. Take a new photo of the ID card.";
+    error_document_number_format:
+        "Escriba el número de documento con 3 a 11 dígitos, o deje el campo vacío.",
+        "Enter the ID number in 3 to 11 digits, or leave the field empty.";
+    error_email_format:
+        "Escriba un correo como nombre@ejemplo.com, o deje el campo vacío.",
+        "Enter an e-mail like name@example.com, or leave the field empty.";
+    error_idempotency_key_format: "El formulario no llegó completo. Envíelo otra vez.", "The form did not arrive complete. Send it again.";
+    error_any_not_utf8:
+        "Este campo tiene caracteres que no podemos leer. Escríbalo otra vez.",
+        "This field has characters that we cannot read. Type it again.";
+    error_any_too_long: "Este campo es demasiado largo. Escriba menos.", "This field is too long. Type less.";
+
+    // Problems: a title and what to do.
+    problem_home: "Ir al formulario de registro", "Go to the registration form";
+    problem_request: "Si pide ayuda, dé este código:", "If you ask for help, give this code:";
+    problem_already_registered_title: "Este documento ya está registrado", "This ID number is already registered";
+    problem_already_registered:
+        "Ya hay un registro con ese número de documento. Si el número es correcto, no hace falta hacer nada más. Si no, corríjalo y envíe otra vez.",
+        "There is already a registration with that ID number. If the number is right, there is nothing more to do. If not, correct it and send again.";
+    problem_key_reused_title: "Este formulario ya se envió", "This form was already sent";
+    problem_key_reused:
+        "El envío anterior se guardó y este, con otros datos, no. Para registrar a otra persona, envíe otra vez.",
+        "The earlier one was saved and this one, with other answers, was not. To register another person, send again.";
+    problem_unavailable_title: "El servicio no responde en este momento", "The service is not answering right now";
+    problem_unavailable:
+        "Espere unos segundos y envíe otra vez. No se perdió nada: si ya había quedado registrado, no se repetirá.",
+        "Wait a few seconds and send again. Nothing was lost: if you were already registered, it will not be repeated.";
+    problem_too_many_title: "Hay muchos envíos al mismo tiempo", "Too many people are sending at once";
+    problem_too_many:
+        "Espere un minuto y envíe otra vez. Este intento no se guardó.",
+        "Wait a minute and send again. This attempt was not saved.";
+    problem_too_large_title: "El envío es demasiado grande", "The form is too large";
+    problem_too_large:
+        "Elija una foto de 10 MB o menos y envíe otra vez.",
+        "Choose a photo of 10 MB or less and send again.";
+    problem_malformed_title: "No pudimos leer el envío", "We could not read the form";
+    problem_malformed:
+        "Quizá se cortó la conexión. Vuelva al formulario, llénelo y envíelo otra vez.",
+        "Perhaps the connection broke. Go back to the form, fill it in and send it again.";
+    problem_timeout_title: "El envío tardó demasiado", "Sending took too long";
+    problem_timeout:
+        "Busque una mejor señal o elija una foto más liviana, y envíe otra vez.",
+        "Find a better signal or choose a smaller photo, and send again.";
+    problem_unsupported_title: "No pudimos leer el envío", "We could not read the form";
+    problem_unsupported: "Use el formulario de esta página para registrarse.", "Use the form on this site to register.";
+    problem_not_found_title: "No encontramos esta página", "We could not find this page";
+    problem_not_found:
+        "Revise la dirección. Si busca un registro, revise el número de referencia letra por letra.",
+        "Check the address. If you are looking for a registration, check the reference letter by letter.";
+    problem_unauthorized_title: "Solo para el personal de salud", "For health staff only";
+    problem_unauthorized: "Entre con su código de acceso e intente otra vez.", "Sign in with your access code and try again.";
+    problem_forbidden_title: "No podemos aceptar este envío", "We cannot accept this form";
+    problem_forbidden:
+        "Llegó desde otro sitio. Abra el formulario de esta página y envíelo desde allí.",
+        "It came from another site. Open the form on this site and send it from there.";
+    problem_internal_title: "Algo falló de nuestro lado", "Something went wrong on our side";
+    problem_internal:
+        "Espere un minuto e intente otra vez. Si se repite, avise en su puesto de vacunación.",
+        "Wait a minute and try again. If it happens again, tell your vaccination post.";
+
+    // The chart.
+    chart_title: "Personas registradas por ciudad", "People registered by city";
+    chart_empty: "Aún no hay registros", "No registrations yet";
+    total: "Total", "Total";
+    as_of: "Datos al", "As of";
+
+    // The workbook; tab names stay within Excel's 31 characters.
+    report_title: "Personas registradas para la vacunación", "People registered for vaccination";
+    report_sheet_summary: "Resumen", "Summary";
+    report_filter: "Filtro", "Filter";
+    report_all_cities: "Todas las ciudades", "All cities";
+    report_instance: "Instancia", "Instance";
+    column_number: "N.º", "No.";
+    column_reference: "Referencia", "Reference";
+    column_name: "Nombre", "Name";
+    column_document_number: "Número de documento", "ID number";
+    column_city: "Ciudad", "City";
+    column_department: "Departamento", "Department";
+    column_registered_at: "Fecha de registro", "Registered at";
+    column_email: "Correo electrónico", "E-mail";
+    column_photo: "Dirección de la foto", "Photo address";
+}
+
+impl Texts {
+    /// The column headings of the report, in their order.
+    #[must_use]
+    pub fn columns(&self) -> [&'static str; 9] {
+        [
+            self.column_number,
+            self.column_reference,
+            self.column_name,
+            self.column_document_number,
+            self.column_city,
+            self.column_department,
+            self.column_registered_at,
+            self.column_email,
+            self.column_photo,
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_string_is_plain_text_in_both_languages() {
+        for (field, es, en) in Texts::ALL {
+            for text in [es, en] {
+                assert!(!text.is_empty(), "{field} is empty");
+                assert_eq!(text.trim(), *text, "{field} has outer spaces");
+                assert!(
+                    !text.contains(['<', '>', '&', '{', '}']),
+                    "{field} has markup"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_error_and_problem_ends_as_a_sentence_in_both_languages() {
+        let sentence = |field: &&(&str, _, _)| {
+            field.0.starts_with("error_")
+                || field.0.starts_with("problem_")
+                    && !field.0.ends_with("_title")
+                    && !["problem_home", "problem_request"].contains(&field.0)
+        };
+        let sentences: Vec<_> = Texts::ALL.iter().filter(sentence).collect();
+        assert_eq!(sentences.len(), 33);
+        for (field, es, en) in sentences {
+            assert!(es.ends_with('.') && en.ends_with('.'), "{field}");
+            assert_ne!(es, en, "{field} is not translated");
+        }
+    }
+
+    #[test]
+    fn the_summary_tab_fits_the_limit_of_a_workbook() {
+        for texts in [Texts::ES, Texts::EN] {
+            assert!(texts.report_sheet_summary.chars().count() <= 31);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The reference that a citizen keeps.
+
+use std::fmt;
+
+/// Symbols of a reference: no `0 O`, `1 I L`, nor `U`.
+pub(super) const SYMBOLS: &[u8; 30] = b"23456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// What the citizen keeps: eight symbols without look-alikes, written `K7QM-3XPD`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Reference(pub(super) [u8; 8]);
+
+impl Reference {
+    /// A reference from random bytes; each symbol is drawn from its own two bytes, which favours
+    /// none by more than one in two thousand.
+    #[must_use]
+    pub fn from_random(random: [u8; 16]) -> Self {
+        let mut symbols = [0; 8];
+        for (symbol, pair) in symbols.iter_mut().zip(random.as_chunks::<2>().0) {
+            *symbol = SYMBOLS[usize::from(u16::from_le_bytes(*pair)) % SYMBOLS.len()];
+        }
+        Self(symbols)
+    }
+
+    /// Parses a reference as people write it: any case, with or without the dash.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut symbols = text
+            .bytes()
+            .filter(|byte| !matches!(byte, b'-' | b' '))
+            .map(|byte| byte.to_ascii_uppercase());
+        let mut reference = [0; 8];
+        for symbol in &mut reference {
+            *symbol = symbols.next().filter(|byte| SYMBOLS.contains(byte))?;
+        }
+        symbols.next().is_none().then_some(Self(reference))
+    }
+
+    /// The eight symbols without the dash, as stored.
+    #[must_use]
+    pub fn symbols(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (left, right) = self.symbols().split_at(4);
+        write!(f, "{left}-{right}")
+    }
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
