@@ -1,0 +1,268 @@
+//! The keyring: sealing of what names a person, and keyed tags to compare without knowing.
+//!
+//! Used by intake, photos and the report. Boxes are XChaCha20-Poly1305 with a random nonce and name
+//! the key that closed them; tags are HMAC-SHA-256 under a key of their own that is never rotated,
+//! because uniqueness is decided by them. Keys leave this module only into the key file.
+
+mod data_key;
+mod file;
+
+use std::{collections::BTreeMap, fmt};
+
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305,
+    aead::{Aead as _, Payload},
+};
+use hmac::{Hmac, Mac as _};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+pub use self::{
+    data_key::DataKey,
+    file::{KeyFileError, write_private},
+};
+
+const ID_LENGTH: usize = 4;
+const NONCE_LENGTH: usize = 24;
+
+/// A secret of 32 random bytes, wiped when dropped.
+type Secret = Zeroizing<[u8; 32]>;
+
+/// Random bytes from the operating system.
+///
+/// # Panics
+/// When the operating system has no randomness to give: nothing safe can be done then.
+#[must_use]
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    bytes
+}
+
+/// Names one sealing key: the first four bytes of its SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId([u8; ID_LENGTH]);
+
+impl KeyId {
+    fn of(secret: &Secret) -> Self {
+        let digest = Sha256::digest(secret.as_slice());
+        let mut id = [0; ID_LENGTH];
+        id.copy_from_slice(&digest[..ID_LENGTH]);
+        Self(id)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A sealed box: key id, nonce, ciphertext and authentication tag.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed(Vec<u8>);
+
+impl Sealed {
+    /// Takes what a store or a bucket gave back; [`Keyring::open`] finds out whether it is a box.
+    #[must_use]
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// What to store.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealed({} bytes)", self.0.len())
+    }
+}
+
+/// A keyed fingerprint: equal for equal content, and no help in guessing it without the key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tag([u8; 32]);
+
+impl Tag {
+    /// Takes what a store gave back; `None` unless it is 32 bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// What to store: 32 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Compares in constant time.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tag(..)")
+    }
+}
+
+/// What a tag is made of, so that equal texts of two kinds have different tags.
+#[derive(Clone, Copy, Debug)]
+pub enum TagOf {
+    /// A normalised document number.
+    Document,
+    /// An idempotency key.
+    IdempotencyKey,
+    /// Everything that a person sent.
+    Content,
+    /// The bytes of a clean photo.
+    Photo,
+    /// A session's or a sign-in code's token.
+    Session,
+    /// The keyring itself.
+    Keyring,
+}
+
+/// A box that stays closed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The box names a key that the key file does not hold.
+    #[error("sealed with key {0}, which the key file does not hold")]
+    MissingKey(KeyId),
+    /// The box was changed, cut, or belongs to another record.
+    #[error("the sealed box is damaged or is not this record's")]
+    Damaged,
+}
+
+/// The keys of one register, shared by all its replicas.
+pub struct Keyring {
+    tag: Secret,
+    keys: BTreeMap<KeyId, (Secret, XChaCha20Poly1305)>,
+    /// Oldest first; the last one seals.
+    order: Vec<KeyId>,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Keyring").field(&self.order).finish()
+    }
+}
+
+impl Keyring {
+    /// A keyring with fresh random keys.
+    #[must_use]
+    pub fn generate() -> Self {
+        let mut keyring = Self {
+            tag: Zeroizing::new(random()),
+            keys: BTreeMap::new(),
+            order: Vec::new(),
+        };
+        keyring.rotate();
+        keyring
+    }
+
+    /// Adds a fresh key that seals from now on; what older keys sealed still opens.
+    pub fn rotate(&mut self) -> KeyId {
+        self.push(Zeroizing::new(random()))
+    }
+
+    fn push(&mut self, secret: Secret) -> KeyId {
+        let id = KeyId::of(&secret);
+        let cipher = XChaCha20Poly1305::new((&*secret).into());
+        self.keys.insert(id, (secret, cipher));
+        self.order.push(id);
+        id
+    }
+
+    /// Closes `content` for the owner that `associated` names.
+    ///
+    /// # Panics
+    /// Beyond 256 GiB of content; the largest here is a photo of 10 MiB.
+    #[must_use]
+    pub fn seal(&self, associated: &[u8], content: &[u8]) -> Sealed {
+        let id = self.order.last().expect("a keyring has at least one key");
+        let (_, cipher) = &self.keys[id];
+        Sealed([&id.0[..], &encrypt(cipher, associated, content)].concat())
+    }
+
+    /// Opens a box that was sealed for the same owner.
+    ///
+    /// # Errors
+    /// When the key is not in the ring, or the box is not what was sealed for this owner.
+    pub fn open(&self, associated: &[u8], sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
+        let (id, rest) = sealed
+            .0
+            .split_first_chunk::<ID_LENGTH>()
+            .ok_or(OpenError::Damaged)?;
+        let id = KeyId(*id);
+        let (_, cipher) = self.keys.get(&id).ok_or(OpenError::MissingKey(id))?;
+        decrypt(cipher, associated, rest)
+    }
+
+    /// The fingerprint of `parts`, each taken with its length.
+    ///
+    /// # Panics
+    /// Never: HMAC takes a key of any length.
+    #[must_use]
+    pub fn tag(&self, of: TagOf, parts: &[&[u8]]) -> Tag {
+        let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.tag.as_slice())
+            .expect("HMAC takes a key of any length");
+        mac.update(&[of as u8]);
+        for part in parts {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        Tag(mac.finalize().into_bytes().into())
+    }
+
+    /// What a store remembers to tell this register's key file from another's.
+    #[must_use]
+    pub fn fingerprint(&self) -> Tag {
+        self.tag(TagOf::Keyring, &[])
+    }
+}
+
+fn encrypt(cipher: &XChaCha20Poly1305, associated: &[u8], content: &[u8]) -> Vec<u8> {
+    let nonce: [u8; NONCE_LENGTH] = random();
+    let payload = Payload {
+        msg: content,
+        aad: associated,
+    };
+    let closed = cipher
+        .encrypt((&nonce).into(), payload)
+        .expect("content is below 256 GiB");
+    [&nonce[..], &closed].concat()
+}
+
+fn decrypt(
+    cipher: &XChaCha20Poly1305,
+    associated: &[u8],
+    sealed: &[u8],
+) -> Result<Vec<u8>, OpenError> {
+    let (nonce, closed) = sealed
+        .split_first_chunk::<NONCE_LENGTH>()
+        .ok_or(OpenError::Damaged)?;
+    let payload = Payload {
+        msg: closed,
+        aad: associated,
+    };
+    cipher
+        .decrypt(nonce.into(), payload)
+        .map_err(|_| OpenError::Damaged)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! The key of one photo, which lies in the photo's record, closed by the keyring.
+
+use zeroize::Zeroizing;
+
+use super::{Keyring, OpenError, Sealed, Secret, XChaCha20Poly1305, decrypt, encrypt, random};
+use chacha20poly1305::KeyInit as _;
+
+/// The key of one photo: it seals that photo and nothing else.
+pub struct DataKey(Secret);
+
+impl DataKey {
+    /// A fresh random key.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Zeroizing::new(random()))
+    }
+
+    /// The key, closed by the keyring for the owner that `associated` names.
+    #[must_use]
+    pub fn wrap(&self, keyring: &Keyring, associated: &[u8]) -> Sealed {
+        keyring.seal(associated, self.0.as_slice())
+    }
+
+    /// Opens a wrapped key.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`].
+    pub fn unwrap(
+        keyring: &Keyring,
+        associated: &[u8],
+        wrapped: &Sealed,
+    ) -> Result<Self, OpenError> {
+        let opened = Zeroizing::new(keyring.open(associated, wrapped)?);
+        let secret = opened
+            .as_slice()
+            .try_into()
+            .map_err(|_| OpenError::Damaged)?;
+        Ok(Self(Zeroizing::new(secret)))
+    }
+
+    /// Closes the photo.
+    #[must_use]
+    pub fn seal(&self, associated: &[u8], content: &[u8]) -> Vec<u8> {
+        encrypt(&self.cipher(), associated, content)
+    }
+
+    /// Opens the photo.
+    ///
+    /// # Errors
+    /// When it was changed, cut, or is another's.
+    pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+        decrypt(&self.cipher(), associated, sealed)
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new((&*self.0).into())
+    }
+}

@@ -1,0 +1,93 @@
+//! Boxes, tags and the key file.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+#[test]
+fn a_box_opens_for_its_owner_only() {
+    let keyring = Keyring::generate();
+    let sealed = keyring.seal(b"owner", b"content");
+    assert_eq!(keyring.open(b"owner", &sealed).unwrap(), b"content");
+    assert!(matches!(
+        keyring.open(b"other", &sealed),
+        Err(OpenError::Damaged)
+    ));
+    for index in ID_LENGTH..sealed.as_bytes().len() {
+        let mut bytes = sealed.as_bytes().to_vec();
+        bytes[index] ^= 1;
+        assert!(keyring.open(b"owner", &Sealed(bytes)).is_err());
+    }
+    for length in 0..sealed.as_bytes().len() {
+        let cut = Sealed(sealed.as_bytes()[..length].to_vec());
+        assert!(keyring.open(b"owner", &cut).is_err());
+    }
+}
+
+#[test]
+fn old_boxes_open_after_a_rotation_and_tags_stay() {
+    let mut keyring = Keyring::generate();
+    let sealed = keyring.seal(b"a", b"old");
+    let tag = keyring.tag(TagOf::Document, &[b"1020"]);
+    let id = keyring.rotate();
+    assert_eq!(keyring.open(b"a", &sealed).unwrap(), b"old");
+    assert!(keyring.tag(TagOf::Document, &[b"1020"]).matches(&tag));
+    assert_eq!(keyring.seal(b"a", b"new").as_bytes()[..4], id.0);
+}
+
+#[test]
+fn a_missing_key_is_named() {
+    let sealed = Keyring::generate().seal(b"", b"x");
+    let error = Keyring::generate().open(b"", &sealed).unwrap_err();
+    let id = KeyId(sealed.as_bytes()[..4].try_into().unwrap());
+    assert_eq!(
+        error.to_string(),
+        format!("sealed with key {id}, which the key file does not hold")
+    );
+}
+
+#[test]
+fn tags_differ_by_kind_key_and_split() {
+    let (one, other) = (Keyring::generate(), Keyring::generate());
+    let tag = one.tag(TagOf::Document, &[b"ab", b"c"]);
+    assert!(!tag.matches(&one.tag(TagOf::Content, &[b"ab", b"c"])));
+    assert!(!tag.matches(&one.tag(TagOf::Document, &[b"a", b"bc"])));
+    assert!(!tag.matches(&other.tag(TagOf::Document, &[b"ab", b"c"])));
+}
+
+#[test]
+fn the_key_file_survives_the_round_trip_and_is_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let mut keyring = Keyring::generate();
+    keyring.create(&path).unwrap();
+    assert!(keyring.create(&path).is_err(), "never overwrites");
+    let sealed = keyring.seal(b"", b"x");
+    keyring.rotate();
+    keyring.replace(&path).unwrap();
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let read = Keyring::read(&path).unwrap();
+    assert_eq!(read.order, keyring.order);
+    assert_eq!(read.open(b"", &sealed).unwrap(), b"x");
+    assert!(read.fingerprint().matches(&keyring.fingerprint()));
+}
+
+#[test]
+fn a_damaged_key_file_names_the_line() {
+    let text = Keyring::generate().to_text();
+    let lines: Vec<&str> = text.lines().collect();
+    let error = |lines: &[&str]| Keyring::parse(&lines.join("\n")).unwrap_err().to_string();
+    assert!(error(&[lines[3], &lines[4].replace("key", "kex")]).starts_with("line 2 is damaged"));
+    assert!(error(&[lines[3], &lines[4][..lines[4].len() - 1]]).starts_with("line 2"));
+    assert!(error(&[lines[3], lines[4], lines[4]]).starts_with("line 3"));
+    assert!(error(&[lines[3]]).starts_with("holds no key line"));
+    assert!(error(&[lines[4]]).starts_with("holds no tag line"));
+    let mut changed = lines[4].to_owned();
+    let last = changed.pop().and_then(|_| changed.pop()).unwrap();
+    changed.push(if last == 'A' { 'B' } else { 'A' });
+    changed.push('=');
+    assert!(error(&[lines[3], &changed]).starts_with("line 2"));
+}
