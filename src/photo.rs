@@ -1,0 +1,226 @@
+//! Turns uploaded bytes into a [`Photo`]: recognised by content, bounded by its header, stripped of metadata.
+//!
+//! `http/registrations` calls [`clean`] on the blocking pool; `intake` stores what it returns. Pictures are never decoded
+//! or encoded again: segments and chunks are copied or left out, so what a viewer shows stays the same, pixel for
+//! pixel. Nothing here does I/O, and no allocation grows with the sides of a picture. Compressed pixel data is
+//! copied as it is, so text that someone hides *inside* it is not found.
+
+mod exif;
+mod jpeg;
+mod png;
+#[cfg(test)]
+mod tests;
+mod webp;
+
+use std::{fmt, str::FromStr};
+
+/// The longest photo accepted, in bytes (inclusive).
+pub const MAX_BYTES: usize = 10 * 1024 * 1024;
+
+/// The longest side accepted, in pixels (inclusive).
+pub const MAX_SIDE: u32 = 8000;
+
+/// The longest colour profile kept, in bytes (inclusive). Printer profiles reach about 600 KB.
+const MAX_ICC: usize = 1024 * 1024;
+
+/// The formats a photo is stored in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaType {
+    /// `image/jpeg`
+    Jpeg,
+    /// `image/png`
+    Png,
+    /// `image/webp`
+    WebP,
+}
+
+impl MediaType {
+    /// The name used in `Content-Type` and in records; [`FromStr`] reads it back.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::WebP => "image/webp",
+        }
+    }
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for MediaType {
+    type Err = PhotoError;
+
+    /// Reads exactly what [`MediaType::as_str`] writes; anything else is [`PhotoError::Unsupported`].
+    fn from_str(name: &str) -> Result<Self, PhotoError> {
+        [Self::Jpeg, Self::Png, Self::WebP]
+            .into_iter()
+            .find(|media_type| media_type.as_str() == name)
+            .ok_or(PhotoError::Unsupported)
+    }
+}
+
+/// A clean picture within [`MAX_BYTES`] and [`MAX_SIDE`]. Only [`clean`] makes one.
+#[derive(PartialEq, Eq)]
+pub struct Photo {
+    media_type: MediaType,
+    width: u32,
+    height: u32,
+    bytes: Vec<u8>,
+}
+
+impl Photo {
+    /// The format, as found in the bytes.
+    #[must_use]
+    pub fn media_type(&self) -> MediaType {
+        self.media_type
+    }
+
+    /// Stored width in pixels, before any orientation is applied.
+    #[must_use]
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Stored height in pixels, before any orientation is applied.
+    #[must_use]
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The cleaned file.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The cleaned file, without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+impl fmt::Debug for Photo {
+    /// Leaves the picture out: it shows somebody's ID card.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Photo")
+            .field("media_type", &self.media_type)
+            .field("width", &self.width)
+            .field("height", &self.height)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why bytes are not accepted as a photo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PhotoError {
+    /// No bytes at all.
+    #[error("the photo is empty")]
+    Empty,
+    /// More than [`MAX_BYTES`].
+    #[error("the photo is larger than {} MiB", MAX_BYTES / (1024 * 1024))]
+    TooLarge,
+    /// Not JPEG, PNG or WebP, or a kind of them that browsers do not show.
+    #[error("the photo is not a JPEG, PNG or WebP picture")]
+    Unsupported,
+    /// HEIC or HEIF, the default of some telephones.
+    #[error("HEIC photos are not supported, only JPEG, PNG or WebP")]
+    Heic,
+    /// An animated WebP.
+    #[error("the photo is animated, only still pictures are supported")]
+    Animated,
+    /// A side is longer than [`MAX_SIDE`].
+    #[error("the photo is more than {MAX_SIDE} pixels wide or high")]
+    TooManyPixels,
+    /// The file ends too early.
+    #[error("the photo is incomplete, its end is missing")]
+    Truncated,
+    /// The file contradicts its own format.
+    #[error("the photo is damaged")]
+    Malformed,
+    /// The file unpacks to more than its header declares, or makes a viewer work without end.
+    #[error("the photo unpacks to more than it declares")]
+    Bomb,
+}
+
+/// Checks a picture and strips its metadata without decoding it.
+///
+/// Kept: pixels, colour (also an ICC profile of up to 1 MiB) and, when EXIF asks for a turn, an EXIF block that
+/// holds only the orientation. Left out: every other metadata block, thumbnails, and bytes behind the picture's
+/// end; an animated PNG becomes its still image. The result is at most one byte longer than `bytes`, never longer than
+/// [`MAX_BYTES`], and cleaning it again changes nothing.
+///
+/// Takes about 0.15 ms per MB of JPEG or WebP. A PNG is inflated once through a small buffer to prove its size, so its
+/// time grows with its pixels: 20 ms for a photo of 1.5 megapixels, 0.1 s for a blank one of 8000 × 8000 × 64 bits.
+///
+/// # Errors
+/// One [`PhotoError`] for the first rule broken; the declared sides are checked before anything is unpacked.
+pub fn clean(bytes: &[u8]) -> Result<Photo, PhotoError> {
+    if bytes.is_empty() {
+        return Err(PhotoError::Empty);
+    }
+    if bytes.len() > MAX_BYTES {
+        return Err(PhotoError::TooLarge);
+    }
+    match sniff(bytes)? {
+        MediaType::Jpeg => jpeg::clean(bytes),
+        MediaType::Png => png::clean(bytes),
+        MediaType::WebP => webp::clean(bytes),
+    }
+}
+
+fn sniff(bytes: &[u8]) -> Result<MediaType, PhotoError> {
+    match bytes {
+        [0xFF, 0xD8, 0xFF, ..] => Ok(MediaType::Jpeg),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Ok(MediaType::Png),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => Ok(MediaType::WebP),
+        [_, _, _, _, b'f', b't', b'y', b'p', brands @ ..] if is_heic(brands) => {
+            Err(PhotoError::Heic)
+        }
+        _ => Err(PhotoError::Unsupported),
+    }
+}
+
+/// Whether the brands of an ISO media file (the major one, a version, the compatible ones) mean HEIC or HEIF.
+/// AVIF lists the same generic brands, so its own brand wins.
+fn is_heic(brands: &[u8]) -> bool {
+    let mut heic = false;
+    for brand in brands.chunks_exact(4).take(16) {
+        match brand {
+            b"avif" | b"avis" => return false,
+            b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs"
+            | b"mif1" | b"msf1" => heic = true,
+            _ => {}
+        }
+    }
+    heic
+}
+
+fn check_sides(width: u32, height: u32) -> Result<(), PhotoError> {
+    if width == 0 || height == 0 {
+        Err(PhotoError::Malformed)
+    } else if width > MAX_SIDE || height > MAX_SIDE {
+        Err(PhotoError::TooManyPixels)
+    } else {
+        Ok(())
+    }
+}

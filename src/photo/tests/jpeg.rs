@@ -1,0 +1,104 @@
+//! JPEG: markers, scans and what a frame header may say.
+
+use super::*;
+
+#[test]
+fn damaged_jpegs_are_refused() {
+    use PhotoError::{Bomb, Malformed, Unsupported};
+    let picture = PROGRESSIVE;
+    let at = |marker| {
+        picture
+            .windows(2)
+            .position(|pair| pair == [0xFF, marker])
+            .expect("has one")
+    };
+    let patched = |marker, offset: usize, byte| {
+        let mut bytes = picture.to_vec();
+        bytes[at(marker) + offset] = byte;
+        bytes
+    };
+    let (frame, scan) = (at(0xC2), at(0xDA));
+    let with_scans = |scans: usize| {
+        let scan = segment(0xDA, &[&[1, 1, 0, 0, 63, 0]]);
+        [
+            &picture[..scan_start(picture)],
+            &scan.repeat(scans),
+            &[0xFF, 0xD9],
+        ]
+        .concat()
+    };
+    assert!(clean(&with_scans(256)).is_ok());
+    for (bytes, error) in [
+        (with_scans(257), Bomb),
+        (with_scans(0), Malformed),
+        (patched(0xC2, 1, 0xC3), Unsupported),
+        (patched(0xC2, 1, 0xC9), Unsupported),
+        (patched(0xC2, 4, 12), Unsupported),
+        (patched(0xC2, 9, 4), Malformed),
+        (patched(0xDA, 4, 5), Malformed),
+        (patched(0xDA, 1, 0x01), Malformed),
+        (patched(0xDB, 3, 1), Malformed),
+        (
+            jpeg_with(picture, &[picture[frame..frame + 19].to_vec()]),
+            Malformed,
+        ),
+        (
+            [&picture[..frame], &picture[frame + 19..]].concat(),
+            Malformed,
+        ),
+        ([&picture[..scan], picture].concat(), Malformed),
+    ] {
+        assert_eq!(clean(&bytes), Err(error));
+    }
+}
+
+/// Where the first scan header of a JPEG begins.
+fn scan_start(picture: &[u8]) -> usize {
+    picture
+        .windows(2)
+        .position(|pair| pair == [0xFF, 0xDA])
+        .expect("has a scan")
+}
+
+#[test]
+fn fill_bytes_and_stray_bytes_between_jpeg_segments_are_dropped() {
+    let picture = encoded(ImageFormat::Jpeg);
+    let end = picture.len() - 2;
+    let filled = [
+        &picture[..2],
+        b"\xFF\xD3\0\xFF\0\xFF\xFF\xFF",
+        &picture[2..end],
+        b"\xFF\xFF\xFF\xD9",
+    ];
+    assert!(
+        clean(&filled.concat())
+            .expect("a good picture")
+            .into_bytes()
+            == picture
+    );
+}
+
+#[test]
+fn stuffing_and_restarts_behind_fill_bytes_stay_in_their_scan() {
+    let picture = encoded(ImageFormat::Jpeg);
+    let end = picture.len() - 2;
+    let bytes = [&picture[..end], b"\xFF\xFF\0\xFF\xFF\xD7x", &picture[end..]].concat();
+    assert!(clean(&bytes).expect("a good picture").into_bytes() == bytes);
+}
+
+#[test]
+fn segments_between_scans_are_dropped() {
+    let picture = PROGRESSIVE;
+    let first = scan_start(picture);
+    let second = first + 2 + scan_start(&picture[first + 2..]);
+    for (marker, payload) in [
+        (0xDC, &b"\0\x1B"[..]),
+        (0xFE, SECRET),
+        (0xE2, ICC),
+        (0xEE, b"Adobe\0\x64\0\0\0\0\x01"),
+    ] {
+        let planted = segment(marker, &[payload]);
+        let bytes = [&picture[..second], &planted, &picture[second..]].concat();
+        assert!(clean(&bytes).expect("a good picture").bytes() == picture);
+    }
+}
