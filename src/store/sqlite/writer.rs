@@ -1,0 +1,133 @@
+//! The one writer: a thread that commits whatever has queued up together, and answers after that.
+//!
+//! A commit waits for the disk; while it waits, the next writes queue up and share the next commit.
+//! So the rate of durable writes grows with the number of writers instead of being the disk's rate
+//! of flushes.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    thread::JoinHandle,
+};
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::StoreError;
+
+/// Writes that may wait; beyond, callers wait to queue.
+const QUEUE: usize = 1024;
+
+/// Runs inside the transaction; what it returns runs after the commit, and is told how that went.
+type Write = Box<dyn FnOnce(&Transaction<'_>) -> Result<Answer, rusqlite::Error> + Send>;
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+pub(super) struct Writer {
+    /// `None` is the last message.
+    queue: mpsc::Sender<Option<Write>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread; at most `group` writes share a commit.
+    pub(super) fn start(connection: Connection, group: usize) -> Self {
+        let (queue, writes) = mpsc::channel(QUEUE);
+        let thread = std::thread::spawn(move || run(connection, writes, group));
+        Self {
+            queue,
+            thread: Mutex::new(Some(thread)),
+        }
+    }
+
+    /// Does `write` in a transaction that may hold other writes, and returns once it is on disk.
+    ///
+    /// When a write of the transaction fails, all of it is rolled back and everybody in it is told so:
+    /// a conflict is an answer, not a failure.
+    pub(super) async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let write: Write = Box::new(move |transaction| {
+            let value = write(transaction)?;
+            Ok(Box::new(move |committed: Result<(), StoreError>| {
+                // The asker may have gone; the write stands all the same.
+                let _ = answer.send(committed.map(|()| value));
+            }))
+        });
+        let sent = self.queue.send(Some(write)).await;
+        sent.map_err(|_| StoreError::Unavailable("the store is closed".into()))?;
+        // An answer that is dropped unsent belongs to a write that was rolled back.
+        answered
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("the write was rolled back".into())))
+    }
+
+    /// Commits what has queued up and ends the thread; nothing more is taken.
+    pub(super) async fn close(&self) {
+        // A thread that has ended already takes no message.
+        let _ = self.queue.send(None).await;
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        // A writer that panicked has nothing left to wait for.
+        let _ = tokio::task::spawn_blocking(|| thread.map(JoinHandle::join)).await;
+    }
+}
+
+fn run(mut connection: Connection, mut writes: mpsc::Receiver<Option<Write>>, group: usize) {
+    while let Some(first) = writes.blocking_recv() {
+        let mut batch = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Some(write) => batch.push(write),
+                None => writes.close(),
+            }
+            next = (batch.len() < group)
+                .then(|| writes.try_recv().ok())
+                .flatten();
+        }
+        if batch.is_empty() {
+            continue;
+        }
+        if let Err(error) = commit(&mut connection, batch) {
+            tracing::error!(%error, "a commit failed; its writers were told");
+        }
+    }
+}
+
+fn commit(connection: &mut Connection, batch: Vec<Write>) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut answers = Vec::with_capacity(batch.len());
+    for write in batch {
+        answers.push(write(&transaction)?);
+    }
+    let committed = transaction.commit();
+    for answer in answers {
+        answer(match &committed {
+            Ok(()) => Ok(()),
+            Err(error) if is_certain(error) => {
+                Err(StoreError::Unavailable(error.to_string().into()))
+            }
+            Err(error) => Err(StoreError::Uncertain(error.to_string().into())),
+        });
+    }
+    committed
+}
+
+/// Whether a commit that failed so has surely written nothing. After an input or output error the
+/// commit may yet be found in the log when the file is opened again.
+fn is_certain(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::ReadOnly
+        )
+    )
+}
