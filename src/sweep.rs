@@ -1,0 +1,93 @@
+//! The sweep: removes photos that no record names.
+//!
+//! Such a photo is left when the process dies between photo and record. The sweep is conservative:
+//! it looks only at photos older than a day, asks the store about each, and does nothing when the
+//! store does not answer. `serve` runs it every few hours; `padron sweep` runs it once.
+
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::now,
+    photos::{Photos, PhotosError},
+    store::{Store, StoreError},
+};
+
+/// Photos younger than this may belong to a registration under way.
+pub const MIN_AGE: Duration = Duration::from_hours(24);
+
+/// Time between two sweeps of a running server.
+const EVERY: Duration = Duration::from_hours(6);
+
+/// Photos that the store is asked about at once.
+const BATCH: usize = 500;
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// Photos old enough to be asked about.
+    pub seen: u64,
+    /// Photos removed because no record named them or because they were never finished.
+    pub removed: u64,
+}
+
+/// Why a sweep ended early; what it had not asked about is untouched.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The record store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The record store names no photo at all, so every photo would go.
+    #[error("the record store is empty; is it the right one?")]
+    Empty,
+    /// The photo store failed.
+    #[error(transparent)]
+    Photos(#[from] PhotosError),
+}
+
+/// Removes the photos put before `before` that no record names. Does nothing for a store without
+/// records: a wrong or new one would condemn every photo.
+///
+/// # Errors
+/// When either tier does not answer.
+pub async fn sweep_once(
+    store: &dyn Store,
+    photos: &Photos,
+    before: Timestamp,
+) -> Result<Swept, SweepError> {
+    if store.totals().await?.is_empty() {
+        return Err(SweepError::Empty);
+    }
+    let mut swept = Swept {
+        seen: 0,
+        removed: photos.remove_unfinished(before).await?,
+    };
+    let mut batches = photos.put_before(before).try_chunks(BATCH);
+    while let Some(keys) = batches.try_next().await.map_err(|error| error.1)? {
+        swept.seen += keys.len() as u64;
+        for key in store.unnamed(&keys).await? {
+            photos.remove(key).await?;
+            swept.removed += 1;
+        }
+    }
+    Ok(swept)
+}
+
+/// Sweeps every six hours until `stop`.
+pub async fn run(store: &dyn Store, photos: &Photos, stop: CancellationToken) {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(EVERY))
+        .await
+        .is_some()
+    {
+        match sweep_once(store, photos, now() - MIN_AGE).await {
+            // Before the first registration there is nothing to sweep.
+            Err(SweepError::Empty) => {}
+            Ok(swept) => tracing::info!(seen = swept.seen, removed = swept.removed, "swept"),
+            Err(error) => tracing::warn!(%error, "the sweep ended early"),
+        }
+    }
+}
