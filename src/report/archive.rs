@@ -1,0 +1,407 @@
+//! A ZIP file made of bytes that are sent and forgotten: no seek, no entry held in memory.
+//!
+//! `report` compresses blocks of an entry on any thread ([`deflate`]), then passes them in order through one [`Archive`],
+//! which keeps only the offset and a line for each entry. Sizes follow each entry in a data descriptor and the central
+//! directory comes last, so a file cut before its end never opens as a whole one. Never does I/O.
+
+use std::io::Write as _;
+use std::mem;
+
+use crc32fast::Hasher;
+use flate2::{Compression, write::DeflateEncoder};
+use jiff::civil::DateTime;
+
+/// On row XML levels 2 and 3 are the knee: 6 costs 1.4 times the time for 6 % fewer bytes, 1 halves the time for 1.5 times the bytes.
+const LEVEL: u32 = 3;
+
+/// An empty final block with fixed codes: ends an entry whose other blocks are all left open.
+const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
+
+/// Sizes in a data descriptor (bit 3), names in UTF-8 (bit 11).
+const FLAGS: u16 = (1 << 3) | (1 << 11);
+const DEFLATE: u16 = 8;
+const VERSION: u16 = 20;
+const VERSION_ZIP64: u16 = 45;
+
+/// In a 32-bit field: "look in the ZIP64 record". So it is also the first value that needs one.
+const FULL_32: u64 = 0xFFFF_FFFF;
+
+/// A compressed block; the blocks of an entry join in any number.
+pub(super) struct Deflated {
+    bytes: Vec<u8>,
+    checksum: Hasher,
+    plain_len: u64,
+}
+
+/// Compresses blocks one after the other, each by itself.
+pub(super) struct Deflater(DeflateEncoder<Vec<u8>>);
+
+impl Default for Deflater {
+    fn default() -> Self {
+        Self(DeflateEncoder::new(Vec::new(), Compression::new(LEVEL)))
+    }
+}
+
+impl Deflater {
+    /// Compresses `content`, ended on a byte boundary and without a final block.
+    ///
+    /// # Panics
+    /// Never: a `Vec` takes every byte.
+    pub(super) fn deflate(&mut self, content: &[u8]) -> Deflated {
+        let encoder = &mut self.0;
+        encoder.get_mut().reserve(content.len() / 4);
+        encoder.write_all(content).expect("a Vec takes every byte");
+        encoder.flush().expect("a Vec takes every byte");
+        let bytes = mem::take(encoder.get_mut());
+        // Also ends the stream, into a buffer that nobody reads: the next block starts afresh.
+        encoder.reset(Vec::new()).expect("a Vec takes every byte");
+        let mut checksum = Hasher::new();
+        checksum.update(content);
+        Deflated {
+            bytes,
+            checksum,
+            plain_len: content.len() as u64,
+        }
+    }
+}
+
+/// Compresses one block.
+#[must_use]
+pub(super) fn deflate(content: &[u8]) -> Deflated {
+    Deflater::default().deflate(content)
+}
+
+/// What the directory says of one entry.
+struct Entry {
+    name: String,
+    offset: u64,
+    checksum: Hasher,
+    packed_len: u64,
+    plain_len: u64,
+}
+
+/// The state of the ZIP file so far. Each call returns the bytes to send next; none may be dropped or moved.
+///
+/// An entry may pass 4 GiB, though no sheet of real registrations does: the domain's bounds keep a row under 4,096 bytes and a
+/// sheet has 2^20 rows. Its header then still says "sizes follow" without a ZIP64 field (Excel refuses one there), its
+/// descriptor has 64-bit sizes, and the directory, which is what readers go by, has the ZIP64 field: as Java's writer does.
+pub(super) struct Archive {
+    offset: u64,
+    entries: Vec<Entry>,
+    open: bool,
+    modified: [u16; 2],
+}
+
+impl Archive {
+    /// An empty archive whose entries all carry the time `modified` (2-second steps, years 1980–2107).
+    #[must_use]
+    pub(super) fn new(modified: DateTime) -> Self {
+        Self {
+            offset: 0,
+            entries: Vec::new(),
+            open: false,
+            modified: dos_time(modified),
+        }
+    }
+
+    /// Ends the entry in hand, if any, and opens `name` (at most 65,535 bytes, not used before).
+    #[must_use]
+    pub(super) fn begin(&mut self, name: &str) -> Vec<u8> {
+        let mut out = self.end();
+        let header_at = self.offset;
+        let header = out.len();
+        put32(&mut out, &[0x0403_4b50]);
+        put16(
+            &mut out,
+            &[VERSION, FLAGS, DEFLATE, self.modified[0], self.modified[1]],
+        );
+        put32(&mut out, &[0, 0, 0]);
+        put16(&mut out, &[low16(name.len()), 0]);
+        out.extend_from_slice(name.as_bytes());
+        self.offset += (out.len() - header) as u64;
+        self.open = true;
+        self.entries.push(Entry {
+            name: name.to_owned(),
+            offset: header_at,
+            checksum: Hasher::new(),
+            packed_len: 0,
+            plain_len: 0,
+        });
+        out
+    }
+
+    /// Adds `block` to the entry in hand; there must be one.
+    #[must_use]
+    pub(super) fn append(&mut self, block: Deflated) -> Vec<u8> {
+        debug_assert!(self.open, "append before begin");
+        if let Some(entry) = self.entries.last_mut() {
+            entry.checksum.combine(&block.checksum);
+            entry.packed_len += block.bytes.len() as u64;
+            entry.plain_len += block.plain_len;
+        }
+        self.offset += block.bytes.len() as u64;
+        block.bytes
+    }
+
+    /// Ends the entry in hand; without one, does nothing.
+    #[must_use]
+    pub(super) fn end(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let (true, Some(entry)) = (mem::take(&mut self.open), self.entries.last_mut()) {
+            out.extend_from_slice(&FINAL_BLOCK);
+            entry.packed_len += FINAL_BLOCK.len() as u64;
+            put32(&mut out, &[0x0807_4b50, entry.checksum.clone().finalize()]);
+            if entry.packed_len.max(entry.plain_len) < FULL_32 {
+                put32(&mut out, &[low32(entry.packed_len), low32(entry.plain_len)]);
+            } else {
+                put64(&mut out, &[entry.packed_len, entry.plain_len]);
+            }
+            self.offset += out.len() as u64;
+        }
+        out
+    }
+
+    /// Ends the entry in hand and writes the directory; without these bytes no reader takes the file for a ZIP.
+    #[must_use]
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        let mut out = self.end();
+        let directory = out.len();
+        for entry in &self.entries {
+            self.put_directory_line(&mut out, entry);
+        }
+        let directory_len = (out.len() - directory) as u64;
+        let count = self.entries.len();
+        if count >= 0xFFFF || self.offset.max(directory_len) >= FULL_32 {
+            let record_at = self.offset + directory_len;
+            put32(&mut out, &[0x0606_4b50]);
+            put64(&mut out, &[44]);
+            put16(&mut out, &[VERSION_ZIP64, VERSION_ZIP64]);
+            put32(&mut out, &[0, 0]);
+            put64(
+                &mut out,
+                &[count as u64, count as u64, directory_len, self.offset],
+            );
+            put32(&mut out, &[0x0706_4b50, 0]);
+            put64(&mut out, &[record_at]);
+            put32(&mut out, &[1]);
+        }
+        put32(&mut out, &[0x0605_4b50]);
+        put16(&mut out, &[0, 0, low16(count), low16(count)]);
+        put32(&mut out, &[low32(directory_len), low32(self.offset)]);
+        put16(&mut out, &[0]);
+        out
+    }
+
+    fn put_directory_line(&self, out: &mut Vec<u8>, entry: &Entry) {
+        let fields = [entry.plain_len, entry.packed_len, entry.offset];
+        let wide: Vec<u64> = fields
+            .into_iter()
+            .filter(|&value| value >= FULL_32)
+            .collect();
+        let (version, extra_len) = if wide.is_empty() {
+            (VERSION, 0)
+        } else {
+            (VERSION_ZIP64, 4 + 8 * wide.len())
+        };
+        put32(out, &[0x0201_4b50]);
+        put16(
+            out,
+            &[
+                version,
+                version,
+                FLAGS,
+                DEFLATE,
+                self.modified[0],
+                self.modified[1],
+            ],
+        );
+        put32(
+            out,
+            &[
+                entry.checksum.clone().finalize(),
+                low32(entry.packed_len),
+                low32(entry.plain_len),
+            ],
+        );
+        put16(out, &[low16(entry.name.len()), low16(extra_len), 0, 0, 0]);
+        put32(out, &[0, low32(entry.offset)]);
+        out.extend_from_slice(entry.name.as_bytes());
+        if !wide.is_empty() {
+            put16(out, &[1, low16(8 * wide.len())]);
+            put64(out, &wide);
+        }
+    }
+}
+
+/// Time and date in the format of DOS.
+fn dos_time(at: DateTime) -> [u16; 2] {
+    let part = |value: i8| u16::from(value.unsigned_abs());
+    let year = at.year().clamp(1980, 2107).unsigned_abs() - 1980;
+    [
+        (part(at.hour()) << 11) | (part(at.minute()) << 5) | (part(at.second()) / 2),
+        (year << 9) | (part(at.month()) << 5) | part(at.day()),
+    ]
+}
+
+/// The value, or "look in the ZIP64 record".
+fn low32(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// The value, or "look in the ZIP64 record".
+fn low16(value: usize) -> u16 {
+    u16::try_from(value).unwrap_or(u16::MAX)
+}
+
+fn put16(out: &mut Vec<u8>, values: &[u16]) {
+    out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+}
+
+fn put32(out: &mut Vec<u8>, values: &[u32]) {
+    out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+}
+
+fn put64(out: &mut Vec<u8>, values: &[u64]) {
+    out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+
+    use jiff::civil::date;
+    use proptest::prelude::*;
+    use zip::ZipArchive;
+
+    use super::*;
+
+    fn archive() -> Archive {
+        Archive::new(date(2026, 11, 21).at(13, 5, 59, 0))
+    }
+
+    fn read(zip: &[u8], name: &str) -> Vec<u8> {
+        let mut content = Vec::new();
+        let mut zip = ZipArchive::new(Cursor::new(zip)).expect("opens");
+        zip.by_name(name)
+            .expect("is there")
+            .read_to_end(&mut content)
+            .expect("checksum holds");
+        content
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_join_into_the_content(blocks: Vec<Vec<u8>>, other: Vec<u8>) {
+            let mut archive = archive();
+            let mut sent = archive.begin("ñandú/a.xml");
+            for block in &blocks {
+                sent.extend(archive.append(deflate(block)));
+            }
+            sent.extend(archive.begin("b.xml"));
+            sent.extend(archive.append(deflate(&other)));
+            sent.extend(archive.finish());
+            prop_assert_eq!(read(&sent, "ñandú/a.xml"), blocks.concat());
+            prop_assert_eq!(read(&sent, "b.xml"), other);
+        }
+    }
+
+    #[test]
+    fn no_prefix_opens() {
+        let mut archive = archive();
+        let mut sent = archive.begin("a.xml");
+        sent.extend(archive.append(deflate(&[b'x'; 1000])));
+        sent.extend(archive.finish());
+        for end in 0..sent.len() {
+            assert!(
+                ZipArchive::new(Cursor::new(&sent[..end])).is_err(),
+                "opens at {end} of {}",
+                sent.len()
+            );
+        }
+    }
+
+    #[test]
+    fn every_entry_carries_the_given_time() {
+        let mut archive = archive();
+        let mut sent = archive.begin("a.xml");
+        sent.extend(archive.finish());
+        let mut zip = ZipArchive::new(Cursor::new(sent)).expect("opens");
+        let time = zip
+            .by_index(0)
+            .expect("is there")
+            .last_modified()
+            .expect("has a time");
+        assert_eq!(time.to_string(), "2026-11-21 13:05:58");
+        assert_eq!(dos_time(date(1901, 2, 3).at(0, 0, 0, 0)), [0, (2 << 5) | 3]);
+    }
+
+    #[test]
+    fn more_entries_than_sixteen_bits_count() {
+        let mut archive = archive();
+        let mut sent = Vec::new();
+        for number in 0..70_000 {
+            sent.extend(archive.begin(&number.to_string()));
+        }
+        sent.extend(archive.finish());
+        assert_eq!(
+            ZipArchive::new(Cursor::new(sent)).expect("opens").len(),
+            70_000
+        );
+    }
+
+    #[test]
+    fn offsets_past_four_gib_are_found() {
+        let mut archive = archive();
+        let mut file = tempfile::tempfile().expect("a file");
+        archive.offset = 5 << 30;
+        file.seek(SeekFrom::Start(archive.offset))
+            .expect("a hole in the file");
+        file.write_all(&archive.begin("far.xml")).expect("written");
+        file.write_all(&archive.append(deflate(b"far away")))
+            .expect("written");
+        file.write_all(&archive.finish()).expect("written");
+        let mut content = String::new();
+        let mut zip = ZipArchive::new(file).expect("opens");
+        zip.by_name("far.xml")
+            .expect("is there")
+            .read_to_string(&mut content)
+            .expect("checksum holds");
+        assert_eq!(content, "far away");
+    }
+
+    #[test]
+    fn an_entry_past_four_gib_is_read_whole() {
+        let block = vec![b'r'; 64 << 20];
+        let mut archive = archive();
+        let mut sent = archive.begin("wide.xml");
+        let Deflated {
+            bytes,
+            checksum,
+            plain_len,
+        } = deflate(&block);
+        for _ in 0..65 {
+            sent.extend(archive.append(Deflated {
+                bytes: bytes.clone(),
+                checksum: checksum.clone(),
+                plain_len,
+            }));
+        }
+        sent.extend(archive.begin("after.xml"));
+        sent.extend(archive.append(deflate(b"after")));
+        sent.extend(archive.finish());
+        let mut zip = ZipArchive::new(Cursor::new(&sent)).expect("opens");
+        assert_eq!(
+            zip.by_name("wide.xml").expect("is there").size(),
+            65 * (64 << 20)
+        );
+        assert_eq!(read(&sent, "after.xml"), b"after");
+        // Inflating it all is the check of the joined checksum; that needs an optimised build.
+        if !cfg!(debug_assertions) {
+            let mut wide = zip.by_name("wide.xml").expect("is there");
+            assert_eq!(
+                std::io::copy(&mut wide, &mut std::io::sink()).expect("checksum holds"),
+                65 * (64 << 20)
+            );
+        }
+    }
+}

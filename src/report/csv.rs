@@ -1,0 +1,130 @@
+//! The rows as CSV that spreadsheet programs open right: UTF-8 with a byte order mark, and no cell
+//! that they would take for a formula.
+
+use super::rows::Cells;
+
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// A piece of the table.
+pub(super) struct Table(::csv::Writer<Vec<u8>>);
+
+impl Default for Table {
+    fn default() -> Self {
+        let writer = ::csv::WriterBuilder::new()
+            .terminator(::csv::Terminator::CRLF)
+            .from_writer(Vec::new());
+        Self(writer)
+    }
+}
+
+impl Table {
+    pub(super) fn write(&mut self, cells: &Cells<'_>) -> Result<(), ::csv::Error> {
+        let texts = [
+            cells.reference,
+            cells.name,
+            cells.document_number,
+            cells.city,
+            cells.department,
+        ];
+        self.0.write_field(cells.number.to_string())?;
+        for text in texts {
+            self.0.write_field(&*harmless(text))?;
+        }
+        self.0.write_field(
+            cells
+                .registered_at
+                .strftime("%Y-%m-%d %H:%M:%S")
+                .to_string(),
+        )?;
+        self.0.write_field(&*harmless(cells.email))?;
+        self.0.write_field(&*harmless(cells.photo_address))?;
+        self.0.write_record(None::<&[u8]>)
+    }
+
+    pub(super) fn into_bytes(self) -> Result<Vec<u8>, ::csv::Error> {
+        self.0
+            .into_inner()
+            .map_err(|error| std::io::Error::from(error.error().kind()).into())
+    }
+}
+
+/// The mark and the header line.
+pub(super) fn header(columns: &[&str]) -> Result<Vec<u8>, ::csv::Error> {
+    let mut table = Table::default();
+    table.0.write_record(columns)?;
+    Ok([BYTE_ORDER_MARK.as_bytes(), &table.into_bytes()?].concat())
+}
+
+/// What would start a formula is made text by an apostrophe, as OWASP advises. Also behind what a
+/// spreadsheet of another locale takes for the end of a cell.
+fn harmless(text: &str) -> std::borrow::Cow<'_, str> {
+    let starts_formula = |symbol| {
+        matches!(
+            symbol,
+            '=' | '+' | '-' | '@' | '\r' | '\n' | '＝' | '＋' | '－' | '＠'
+        )
+    };
+    let ends_cell = |symbol| matches!(symbol, ';' | '\t');
+    let dangerous = |text: &str| {
+        text.chars()
+            .zip(text.chars().skip(1))
+            .any(|(end, start)| ends_cell(end) && starts_formula(start))
+    };
+    if !text.starts_with(|symbol| starts_formula(symbol) || ends_cell(symbol)) && !dangerous(text) {
+        return text.into();
+    }
+    let mut harmless = String::with_capacity(text.len() + 2);
+    let mut at_start = true;
+    for symbol in text.chars() {
+        if at_start && (starts_formula(symbol) || ends_cell(symbol)) {
+            harmless.push('\'');
+        }
+        harmless.push(symbol);
+        at_start = ends_cell(symbol);
+    }
+    harmless.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_starts_a_formula() {
+        for (text, written) in [
+            ("=1+1", "'=1+1"),
+            ("+57", "'+57"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("Ana", "Ana"),
+            ("", ""),
+            ("O'Neill", "O'Neill"),
+            ("Ana;=1+1", "Ana;'=1+1"),
+            ("Ana; =1", "Ana; =1"),
+            (";=1", "';'=1"),
+        ] {
+            assert_eq!(harmless(text), written);
+        }
+    }
+
+    #[test]
+    fn quotes_and_commas_are_one_cell() {
+        let mut table = Table::default();
+        let cells = Cells {
+            number: 1,
+            reference: "K7QM-3XPD",
+            name: "Ana \"la\" Ñ, hija",
+            document_number: "0012",
+            city: "Cali",
+            department: "Valle del Cauca",
+            registered_at: jiff::civil::date(2026, 11, 21).at(6, 30, 5, 0),
+            email: "",
+            photo_address: "",
+        };
+        table.write(&cells).unwrap();
+        assert_eq!(
+            String::from_utf8(table.into_bytes().unwrap()).unwrap(),
+            "1,K7QM-3XPD,\"Ana \"\"la\"\" Ñ, hija\",0012,Cali,Valle del Cauca,2026-11-21 06:30:05,,\r\n"
+        );
+    }
+}

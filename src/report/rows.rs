@@ -1,0 +1,328 @@
+//! One registration as the XML of a sheet row.
+//!
+//! `report` calls [`write()`] for each registration and [`write_total`] once a city. Rows and cells carry no `r=` reference (it is
+//! optional), so a block of rows is the same bytes wherever it stands, and a third smaller. Text is always inline text, so no
+//! value can start a formula. Never fails.
+
+use jiff::civil::{DateTime, date};
+
+/// What Excel lets a cell hold, in UTF-16 units; longer text is cut, as the whole file would be refused.
+const MAX_UNITS: usize = 32_767;
+
+/// Day 0 of the serial dates, true for dates from 1900-03-01.
+const EPOCH: DateTime = date(1899, 12, 30).at(0, 0, 0, 0);
+
+/// The values of one row, in the order of the columns.
+#[derive(Clone, Debug)]
+pub(super) struct Cells<'a> {
+    /// Position in the city, from 1. Readers hold numbers as floats: exact up to 2^53.
+    pub number: u64,
+    /// What the citizen keeps.
+    pub reference: &'a str,
+    /// Full name.
+    pub name: &'a str,
+    /// Empty when not given.
+    pub document_number: &'a str,
+    /// City as the catalogue spells it.
+    pub city: &'a str,
+    /// Department as the catalogue spells it.
+    pub department: &'a str,
+    /// Local time, from 1900-03-01; shown to the second.
+    pub registered_at: DateTime,
+    /// Empty when not given.
+    pub email: &'a str,
+    /// Where staff open the photo.
+    pub photo_address: &'a str,
+}
+
+/// Appends the row of `cells`; `date_style` is the template's style of the date column.
+pub(super) fn write(out: &mut Vec<u8>, cells: &Cells<'_>, date_style: u32) {
+    out.extend_from_slice(b"<row>");
+    number(out, None, cells.number);
+    for value in [
+        cells.reference,
+        cells.name,
+        cells.document_number,
+        cells.city,
+        cells.department,
+    ] {
+        text(out, None, value);
+    }
+    moment(out, date_style, cells.registered_at);
+    text(out, None, cells.email);
+    text(out, None, cells.photo_address);
+    out.extend_from_slice(b"</row>");
+}
+
+/// Appends the last row of a city: `label`, then how many rows the city has, both in the template's `style`.
+pub(super) fn write_total(out: &mut Vec<u8>, label: &str, total: u64, style: u32) {
+    out.extend_from_slice(b"<row>");
+    text(out, Some(style), label);
+    number(out, Some(style), total);
+    out.extend_from_slice(b"</row>");
+}
+
+fn open_cell(out: &mut Vec<u8>, style: Option<u32>) {
+    out.extend_from_slice(b"<c");
+    if let Some(style) = style {
+        out.extend_from_slice(b" s=\"");
+        decimal(out, style.into(), 1);
+        out.push(b'"');
+    }
+}
+
+fn number(out: &mut Vec<u8>, style: Option<u32>, value: u64) {
+    open_cell(out, style);
+    out.extend_from_slice(b"><v>");
+    decimal(out, value, 1);
+    out.extend_from_slice(b"</v></c>");
+}
+
+/// A serial date: days, and the time as nine decimals of a day, rounded up so that a reader which cuts still shows the second.
+fn moment(out: &mut Vec<u8>, style: u32, at: DateTime) {
+    let seconds = u64::try_from(at.duration_since(EPOCH).as_secs()).unwrap_or(0);
+    open_cell(out, Some(style));
+    out.extend_from_slice(b"><v>");
+    decimal(out, seconds / 86_400, 1);
+    out.push(b'.');
+    decimal(out, (seconds % 86_400 * 1_000_000_000).div_ceil(86_400), 9);
+    out.extend_from_slice(b"</v></c>");
+}
+
+fn text(out: &mut Vec<u8>, style: Option<u32>, value: &str) {
+    open_cell(out, style);
+    if value.is_empty() {
+        // Without `r=` a cell left out would move the rest of the row one column to the left.
+        out.extend_from_slice(b"/>");
+        return;
+    }
+    let value = cut(value).as_bytes();
+    let open: &[u8] = if has_fragile_blanks(value) {
+        br#" t="inlineStr"><is><t xml:space="preserve">"#
+    } else {
+        br#" t="inlineStr"><is><t>"#
+    };
+    out.extend_from_slice(open);
+    escape(out, value);
+    out.extend_from_slice(b"</t></is></c>");
+}
+
+/// Blanks that a reader may strip or fold: at either end, tabs, line ends, and more than one space.
+fn has_fragile_blanks(value: &[u8]) -> bool {
+    let mut after_blank = true;
+    for &byte in value {
+        let blank = byte == b' ';
+        if blank && after_blank || byte == b'\t' || byte == b'\n' {
+            return true;
+        }
+        after_blank = blank;
+    }
+    after_blank
+}
+
+/// The longest start of `value` that a cell may hold, whole characters only.
+fn cut(value: &str) -> &str {
+    // Every UTF-16 unit takes at least one byte.
+    if value.len() <= MAX_UNITS {
+        return value;
+    }
+    let mut units = 0;
+    let end = value.char_indices().find_map(|(at, symbol)| {
+        units += symbol.len_utf16();
+        (units > MAX_UNITS).then_some(at)
+    });
+    &value[..end.unwrap_or(value.len())]
+}
+
+/// Copies UTF-8 text; what XML cannot carry becomes `_xHHHH_` as in Excel, and text that looks like that has its `_` escaped.
+fn escape(out: &mut Vec<u8>, mut text: &[u8]) {
+    while let Some(at) = text.iter().position(|&byte| is_special(byte)) {
+        let (plain, rest) = text.split_at(at);
+        out.extend_from_slice(plain);
+        let taken = match rest {
+            [b'&', ..] => put(out, b"&amp;", 1),
+            [b'<', ..] => put(out, b"&lt;", 1),
+            [b'>', ..] => put(out, b"&gt;", 1),
+            [b'_', b'x', rest @ ..] if reads_as_escape(rest) => put(out, b"_x005F_", 1),
+            [0xEF, 0xBF, 0xBE, ..] => put(out, b"_xFFFE_", 3),
+            [0xEF, 0xBF, 0xBF, ..] => put(out, b"_xFFFF_", 3),
+            [control @ 0..0x20, ..] => put(out, format!("_x{control:04X}_").as_bytes(), 1),
+            [other, ..] => put(out, &[*other], 1),
+            [] => 0,
+        };
+        text = &rest[taken..];
+    }
+    out.extend_from_slice(text);
+}
+
+/// Whether `_x` and this decode to something else: Excel wants four digits, `LibreOffice` 7.4 takes fewer. What follows the
+/// digits may be a `_` only once it is escaped.
+fn reads_as_escape(rest: &[u8]) -> bool {
+    let digits = rest
+        .iter()
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .count();
+    let closes = |&byte: &u8| byte == b'_' || is_illegal(byte);
+    (1..=4).contains(&digits) && rest.get(digits).is_some_and(closes)
+}
+
+fn is_special(byte: u8) -> bool {
+    is_illegal(byte) || matches!(byte, b'&' | b'<' | b'>' | b'_')
+}
+
+/// Control characters that XML cannot carry or would change, and the first byte of U+FFFE and U+FFFF.
+fn is_illegal(byte: u8) -> bool {
+    matches!(byte, 0..=8 | 11..=31 | 0xEF)
+}
+
+fn put(out: &mut Vec<u8>, bytes: &[u8], taken: usize) -> usize {
+    out.extend_from_slice(bytes);
+    taken
+}
+
+/// Decimal digits, at least `width` (up to 20) of them.
+fn decimal(out: &mut Vec<u8>, mut value: u64, width: usize) {
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len();
+    while value > 0 || digits.len() - start < width {
+        start -= 1;
+        digits[start] = b'0' + u8::try_from(value % 10).unwrap_or_default();
+        value /= 10;
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(value: &str) -> String {
+        let mut out = Vec::new();
+        text(&mut out, None, value);
+        String::from_utf8(out).expect("whole characters")
+    }
+
+    fn plain(value: &str) -> String {
+        format!("<c t=\"inlineStr\"><is><t>{value}</t></is></c>")
+    }
+
+    #[test]
+    fn a_row_is_nine_cells_without_references() {
+        let cells = Cells {
+            number: 7,
+            reference: "K7QM-3XPD",
+            name: "Ana <3",
+            document_number: "",
+            city: "Cali",
+            department: "Valle",
+            registered_at: date(2026, 11, 21).at(12, 0, 0, 999_999_999),
+            email: "",
+            photo_address: "/p",
+        };
+        let mut out = Vec::new();
+        write(&mut out, &cells, 3);
+        let [reference, name, city, department, photo] =
+            ["K7QM-3XPD", "Ana &lt;3", "Cali", "Valle", "/p"].map(plain);
+        let expected = format!(
+            "<row><c><v>7</v></c>{reference}{name}<c/>{city}{department}<c s=\"3\"><v>46347.500000000</v></c><c/>{photo}</row>"
+        );
+        assert_eq!(String::from_utf8(out).expect("text"), expected);
+    }
+
+    #[test]
+    fn a_total_is_a_label_and_a_number() {
+        let mut out = Vec::new();
+        write_total(&mut out, "Total", 1_048_575, 2);
+        let expected = "<row><c s=\"2\" t=\"inlineStr\"><is><t>Total</t></is></c><c s=\"2\"><v>1048575</v></c></row>";
+        assert_eq!(String::from_utf8(out).expect("text"), expected);
+    }
+
+    #[test]
+    fn what_xml_cannot_carry_is_escaped() {
+        assert_eq!(written("a&b<c>d\"'"), plain("a&amp;b&lt;c&gt;d\"'"));
+        assert_eq!(written("\u{0}\u{1f}\r"), plain("_x0000__x001F__x000D_"));
+        assert_eq!(
+            written("\u{fffe}\u{ffff}\u{feff}ï"),
+            plain("_xFFFE__xFFFF_\u{feff}ï")
+        );
+        let (literal, escaped) = ("_x0041_ _xe_", "_x005F_x0041_ _x005F_xe_");
+        assert_eq!(written(literal), plain(escaped));
+        for literal in [
+            "_x0041", "_X0041_", "_x_", "_x00041_", "_xavier_", "_x004g_",
+        ] {
+            assert_eq!(written(literal), plain(literal));
+        }
+        // Without its own escape `_x0041` would borrow the `_` of the control character and arrive as `A`.
+        assert_eq!(written("_x0041\u{1}"), plain("_x005F_x0041_x0001_"));
+    }
+
+    #[test]
+    fn fragile_blanks_are_preserved() {
+        for blanks in [" a", "a ", "a  b", "a\tb", "a\nb", " "] {
+            assert!(
+                written(blanks).contains("xml:space=\"preserve\""),
+                "{blanks:?}"
+            );
+        }
+        assert_eq!(written("a b c"), plain("a b c"));
+    }
+
+    #[test]
+    fn text_is_cut_at_what_a_cell_holds() {
+        let whole = "a".repeat(MAX_UNITS);
+        assert_eq!(cut(&whole), whole);
+        assert_eq!(cut(&format!("{whole}a")), whole);
+        let accents = "ñ".repeat(MAX_UNITS);
+        assert_eq!(cut(&format!("{accents}ñ")), accents);
+        // An emoji takes two units and 32,767 is odd.
+        assert_eq!(cut(&"💉".repeat(20_000)), "💉".repeat(16_383));
+    }
+
+    #[test]
+    fn every_second_of_a_day_is_kept_whole() {
+        let midnight = date(2026, 11, 21).at(0, 0, 0, 0);
+        for second in 0..86_400 {
+            let mut out = Vec::new();
+            moment(
+                &mut out,
+                1,
+                midnight + jiff::SignedDuration::from_secs(second),
+            );
+            let out = String::from_utf8(out).expect("text");
+            let serial: f64 = out["<c s=\"1\"><v>".len()..out.len() - "</v></c>".len()]
+                .parse()
+                .expect("a number");
+            let shown = (serial - 46_347.0) * 86_400.0;
+            // Between the second and 0.1 ms after it, whether a reader cuts or rounds.
+            let late = shown - f64::from(i32::try_from(second).expect("small"));
+            assert!((-1e-6..1e-4).contains(&late), "{second}: {out}");
+        }
+        let mut out = Vec::new();
+        moment(&mut out, 1, date(1850, 1, 1).at(0, 0, 0, 0));
+        assert_eq!(out, b"<c s=\"1\"><v>0.000000000</v></c>");
+    }
+
+    proptest! {
+            #[test]
+            fn decimals_are_the_numbers(value: u64) {
+                let mut out = Vec::new();
+                decimal(&mut out, value, 1);
+                prop_assert_eq!(out, value.to_string().into_bytes());
+            }
+
+            #[test]
+            fn xml_is_well_formed_and_never_longer_than_seven_bytes_a_unit(value: String) {
+                let xml = written(&value);
+    let illegal = |symbol| matches!(symbol, '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
+                prop_assert!(!xml.contains(illegal), "{:?}", xml);
+                let body = xml.replace("<c t=\"inlineStr\"><is><t>", "").replace("<c t=\"inlineStr\"><is><t xml:space=\"preserve\">", "").replace("</t></is></c>", "").replace("<c/>", "");
+                prop_assert!(!body.contains(['<', '>']));
+                for tail in body.split('&').skip(1) {
+                    prop_assert!(["amp;", "lt;", "gt;"].iter().any(|entity| tail.starts_with(entity)));
+                }
+                prop_assert!(body.len() <= 7 * value.encode_utf16().count());
+            }
+        }
+}
