@@ -1,0 +1,193 @@
+//! The chart and the totals that it shows.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    app::App,
+    board::{ChartSpec, DEFAULT_TOP, Format},
+    chart::Size,
+    http::{
+        pages::Language,
+        problem::{Kind, Problem},
+    },
+    lang::Lang,
+};
+
+/// Most bars that a client may ask for.
+const MAX_TOP: usize = 50;
+
+/// Which chart.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ChartQuery {
+    /// Pixels, 320 to 2000.
+    #[serde(default = "default_width")]
+    #[param(minimum = 320, maximum = 2000, default = 1000)]
+    width: u32,
+    /// Pixels, 240 to 2000.
+    #[serde(default = "default_height")]
+    #[param(minimum = 240, maximum = 2000, default = 600)]
+    height: u32,
+    /// Cities with a bar of their own, 1 to 50; the rest share one.
+    #[serde(default = "default_top")]
+    #[param(minimum = 1, maximum = 50, default = 20)]
+    top: usize,
+    /// Language of its words, `es` or `en`.
+    #[serde(rename = "lang")]
+    _lang: Option<String>,
+}
+
+fn default_width() -> u32 {
+    1000
+}
+
+fn default_height() -> u32 {
+    600
+}
+
+fn default_top() -> usize {
+    DEFAULT_TOP
+}
+
+/// The chart of totals per city as PNG.
+#[utoipa::path(
+    get, path = "/chart.png", tag = "public", params(ChartQuery),
+    responses(
+        (status = 200, description = "The chart", content_type = "image/png", headers(("ETag" = String))),
+        (status = 304, description = "The chart that `If-None-Match` names"),
+        (status = 400, description = "`malformed`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn png(
+    State(app): State<Arc<App>>,
+    query: Result<Query<ChartQuery>, QueryRejection>,
+    Language(lang): Language,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    chart(&app, Format::Png, query, lang, &headers).await
+}
+
+/// The chart of totals per city as SVG.
+#[utoipa::path(
+    get, path = "/chart.svg", tag = "public", params(ChartQuery),
+    responses(
+        (status = 200, description = "The chart", content_type = "image/svg+xml", headers(("ETag" = String))),
+        (status = 304, description = "The chart that `If-None-Match` names"),
+        (status = 400, description = "`malformed`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn svg(
+    State(app): State<Arc<App>>,
+    query: Result<Query<ChartQuery>, QueryRejection>,
+    Language(lang): Language,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    chart(&app, Format::Svg, query, lang, &headers).await
+}
+
+async fn chart(
+    app: &App,
+    format: Format,
+    query: Result<Query<ChartQuery>, QueryRejection>,
+    lang: Lang,
+    asked: &HeaderMap,
+) -> Result<Response, Problem> {
+    let malformed = |detail: String| Problem::new(Kind::Malformed).detail(detail);
+    let Query(query) = query.map_err(|_| {
+        malformed("the parameters are width, height and top, whole numbers, and lang".into())
+    })?;
+    if !(1..=MAX_TOP).contains(&query.top) {
+        return Err(malformed(format!("top is from 1 to {MAX_TOP}")));
+    }
+    let spec = ChartSpec {
+        format,
+        size: Size::new(query.width, query.height).map_err(|error| malformed(error.to_string()))?,
+        top: query.top,
+        lang,
+    };
+    let picture = app.board.chart(spec).await?;
+    let media_type = match format {
+        Format::Png => "image/png",
+        Format::Svg => "image/svg+xml",
+    };
+    let etag = HeaderValue::from_str(&picture.etag).map_err(|_| Problem::new(Kind::Internal))?;
+    let known = asked.get_all(header::IF_NONE_MATCH).iter();
+    let fresh = known
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == picture.etag || tag == "*");
+    let headers = [
+        (header::ETAG, etag),
+        // Kept by browsers, and asked about each time: a report may have changed it.
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (header::VARY, HeaderValue::from_static("Accept-Language")),
+    ];
+    Ok(if fresh {
+        (StatusCode::NOT_MODIFIED, headers).into_response()
+    } else {
+        let media_type = [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))];
+        (headers, media_type, picture.bytes).into_response()
+    })
+}
+
+/// What the chart shows, in numbers.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Totals)]
+pub(super) struct TotalsBody {
+    /// Grows with every change.
+    version: u64,
+    /// When the newest count was taken.
+    #[schema(value_type = String, format = DateTime)]
+    as_of: Timestamp,
+    /// The replica that answers.
+    instance: String,
+    total: u64,
+    /// Largest first.
+    cities: Vec<CityTotal>,
+}
+
+/// The count of one city.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct CityTotal {
+    #[schema(example = "11001")]
+    code: String,
+    name: String,
+    department: String,
+    count: u64,
+}
+
+/// The totals that the chart shows.
+#[utoipa::path(
+    get, path = "/totals", tag = "public",
+    responses((status = 200, description = "The totals", body = TotalsBody)),
+)]
+pub(super) async fn totals(State(app): State<Arc<App>>) -> Result<Json<TotalsBody>, Problem> {
+    let totals = app.board.totals().await?;
+    let cities = totals.largest_first().into_iter().map(|(code, count)| {
+        let city = app.cities.named(code);
+        CityTotal {
+            code: code.to_string(),
+            name: city.name,
+            department: city.department,
+            count,
+        }
+    });
+    Ok(Json(TotalsBody {
+        version: totals.version,
+        as_of: totals.as_of,
+        instance: app.instance.to_string(),
+        total: totals.total(),
+        cities: cities.collect(),
+    }))
+}

@@ -1,0 +1,391 @@
+//! The pages: what a browser gets instead of JSON, and the files that they use.
+//!
+//! `views` holds what each template is given. Pages need no script, carry no style of their own, and
+//! repeat what was typed only to whoever typed it.
+
+mod views;
+
+use std::{collections::BTreeMap, convert::Infallible, sync::LazyLock};
+
+use askama::Template;
+use axum::{
+    extract::{FromRequestParts, Path},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
+    response::{Html, IntoResponse, Response},
+};
+use jiff::{Timestamp, tz::TimeZone};
+use sha2::{Digest as _, Sha256};
+
+use self::views::{
+    Assets, CityChoice, CityTotal, FormError, FormPage, FormValues, Page, ProblemPage,
+    RegisteredPage, SignInPage, StaffPage,
+};
+use crate::{
+    app::App,
+    city::{City, CityCode},
+    http::problem::{Kind, Problem, retry_after},
+    lang::{Lang, Texts},
+    photo::PhotoError,
+    registration::{Fault, Field, FieldError, Reference, Registration, RegistrationForm},
+    totals::Totals,
+};
+
+/// Size of the chart on the dashboard: what `/chart.png` is without parameters.
+const CHART: (u32, u32) = (1000, 600);
+
+/// A file inside the binary.
+struct Asset {
+    media_type: &'static str,
+    content: &'static [u8],
+}
+
+/// The files by name; each name holds its content's hash, so that browsers may keep them for ever.
+static FILES: LazyLock<BTreeMap<String, Asset>> = LazyLock::new(|| {
+    let file = |name: &str, media_type, content: &'static [u8]| {
+        (
+            hashed(name, content),
+            Asset {
+                media_type,
+                content,
+            },
+        )
+    };
+    BTreeMap::from([
+        file("style.css", "text/css; charset=utf-8", STYLE),
+        file("form.js", "text/javascript; charset=utf-8", SCRIPT),
+        file("favicon.svg", "image/svg+xml", ICON),
+    ])
+});
+
+const STYLE: &[u8] = include_bytes!("../../static/style.css");
+const SCRIPT: &[u8] = include_bytes!("../../static/form.js");
+const ICON: &[u8] = include_bytes!("../../static/favicon.svg");
+
+static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
+    style: format!("/assets/{}", hashed("style.css", STYLE)),
+    form: format!("/assets/{}", hashed("form.js", SCRIPT)),
+    icon: format!("/assets/{}", hashed("favicon.svg", ICON)),
+});
+
+fn hashed(name: &str, content: &[u8]) -> String {
+    let digest = Sha256::digest(content);
+    let hash = hex::encode(&digest[..6]);
+    name.replacen('.', &format!(".{hash}."), 1)
+}
+
+/// A file of the pages.
+pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {
+    let asset = FILES.get(&name).ok_or(Problem::new(Kind::NotFound))?;
+    let headers = [
+        (header::CONTENT_TYPE, asset.media_type),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
+    Ok((headers, asset.content).into_response())
+}
+
+/// Whether the client is a browser that shows a page.
+pub(super) fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// `?lang=`, or else what the browser prefers.
+pub(super) fn lang_of(uri: &Uri, headers: &HeaderMap) -> Lang {
+    let asked = uri.query().unwrap_or_default().split('&');
+    let asked = asked
+        .filter_map(|pair| pair.strip_prefix("lang="))
+        .find_map(Lang::parse);
+    let preferred = || {
+        let header = headers.get(header::ACCEPT_LANGUAGE);
+        Lang::negotiate(header.and_then(|value| value.to_str().ok()))
+    };
+    asked.unwrap_or_else(preferred)
+}
+
+/// The language of an answer, as an extractor.
+pub(super) struct Language(pub(super) Lang);
+
+impl<S: Sync> FromRequestParts<S> for Language {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(lang_of(&parts.uri, &parts.headers)))
+    }
+}
+
+/// What was typed into the form, to be shown again.
+#[derive(Default)]
+pub(super) struct Typed {
+    name: String,
+    city: String,
+    document_number: String,
+    email: String,
+    idempotency_key: String,
+}
+
+impl Typed {
+    pub(super) fn keep(&mut self, form: &RegistrationForm) {
+        let text = |raw: &Option<Result<String, Fault>>| match raw {
+            Some(Ok(text)) => text.clone(),
+            _ => String::new(),
+        };
+        *self = Self {
+            name: text(&form.name),
+            city: text(&form.city),
+            document_number: text(&form.document_number),
+            email: text(&form.email),
+            idempotency_key: text(&form.idempotency_key),
+        };
+    }
+}
+
+/// The empty form.
+pub(super) async fn form(Language(lang): Language) -> Response {
+    let key = new_key();
+    page(&FormPage {
+        page: Page::new(lang, "/", &ASSETS),
+        values: FormValues::default(),
+        errors: &[],
+        suggestions: &[],
+        idempotency_key: &key,
+    })
+}
+
+/// The form with what was typed and what is wrong with it.
+pub(super) fn form_again(app: &App, typed: &Typed, problem: Problem, lang: Lang) -> Response {
+    let (_, sentence) = sentences(problem.kind, lang.texts());
+    let mut errors: Vec<_> = problem
+        .errors
+        .iter()
+        .map(|error| FormError {
+            field: (error.field != Field::IdempotencyKey).then_some(error.field.as_str()),
+            message: message(lang, error),
+        })
+        .collect();
+    match problem.kind {
+        Kind::Invalid => {}
+        Kind::TooLarge if !errors.is_empty() => {}
+        Kind::AlreadyRegistered => errors.push(FormError {
+            field: Some(Field::DocumentNumber.as_str()),
+            message: sentence,
+        }),
+        _ => errors.push(FormError {
+            field: None,
+            message: sentence,
+        }),
+    }
+    let suggestions: Vec<_> = problem
+        .errors
+        .iter()
+        .flat_map(|error| &error.suggestions)
+        .collect();
+    let labels: Vec<_> = suggestions.iter().map(|city| city.full_name()).collect();
+    let suggestions: Vec<_> = suggestions
+        .iter()
+        .zip(&labels)
+        .map(|(city, label)| CityChoice {
+            code: city.code.as_str(),
+            label,
+        })
+        .collect();
+    // A city that was chosen by its code is shown by its name.
+    let known = app.cities.find(&typed.city).map(City::full_name);
+    // Something new is sent next time: after a reused key, or one that was not a key.
+    let keep_key = problem.kind != Kind::KeyReused
+        && !problem
+            .errors
+            .iter()
+            .any(|error| error.field == Field::IdempotencyKey)
+        && !typed.idempotency_key.is_empty();
+    let key = if keep_key {
+        typed.idempotency_key.clone()
+    } else {
+        new_key()
+    };
+    let mut response = page(&FormPage {
+        page: Page::new(lang, "/", &ASSETS),
+        values: FormValues {
+            name: &typed.name,
+            city: known.as_deref().unwrap_or(&typed.city),
+            document_number: &typed.document_number,
+            email: &typed.email,
+        },
+        errors: &errors,
+        suggestions: &suggestions,
+        idempotency_key: &key,
+    });
+    *response.status_mut() = problem.status();
+    retry_after(&problem, response.headers_mut());
+    response.extensions_mut().insert(problem);
+    response
+}
+
+fn new_key() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// Where a browser goes once it has registered somebody.
+pub(super) fn confirmation(reference: Reference, lang: Lang) -> String {
+    format!("/registrations/{reference}?lang={}", lang.code())
+}
+
+/// The confirmation.
+pub(super) fn registered(
+    app: &App,
+    registration: &Registration,
+    city: &City,
+    lang: Lang,
+) -> Response {
+    let reference = registration.reference.to_string();
+    let at = registration.registered_at;
+    page(&RegisteredPage {
+        page: Page::new(lang, &format!("/registrations/{reference}"), &ASSETS),
+        reference: &reference,
+        city: &city.full_name(),
+        time: &local_time(at, &app.time_zone, lang),
+        time_rfc3339: &at.to_string(),
+    })
+}
+
+/// The sign-in page, with the code of the link already typed.
+pub(super) fn sign_in(code: &str, failed: bool, lang: Lang) -> Response {
+    let mut response = page(&SignInPage {
+        page: Page::new(lang, "/staff/sign-in", &ASSETS),
+        token: code,
+        failed,
+    });
+    if failed {
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        response
+            .extensions_mut()
+            .insert(Problem::new(Kind::Unauthorized));
+    }
+    response
+}
+
+/// The dashboard.
+pub(super) fn dashboard(app: &App, totals: &Totals, lang: Lang) -> Response {
+    let counted = totals.largest_first();
+    let named: Vec<(CityCode, City, u64)> = counted
+        .into_iter()
+        .map(|(code, count)| (code, app.cities.named(code), count))
+        .collect();
+    let rows: Vec<_> = named
+        .iter()
+        .map(|(code, city, count)| CityTotal {
+            code: code.as_str(),
+            name: &city.name,
+            department: &city.department,
+            count: *count,
+        })
+        .collect();
+    let mut choices: Vec<_> = app
+        .cities
+        .iter()
+        .map(|city| (city.full_name(), city))
+        .collect();
+    choices.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let cities: Vec<_> = choices
+        .iter()
+        .map(|(label, city)| CityChoice {
+            code: city.code.as_str(),
+            label,
+        })
+        .collect();
+    page(&StaffPage {
+        page: Page::new(lang, "/staff", &ASSETS),
+        as_of: &local_time(totals.as_of, &app.time_zone, lang),
+        as_of_rfc3339: &totals.as_of.to_string(),
+        total: totals.total(),
+        rows: &rows,
+        cities: &cities,
+        chart_width: CHART.0,
+        chart_height: CHART.1,
+    })
+}
+
+/// Any problem, for a browser.
+pub(super) fn problem(problem: &Problem, lang: Lang, request_id: &str) -> Response {
+    let (title, detail) = sentences(problem.kind, lang.texts());
+    let mut response = page(&ProblemPage {
+        page: Page::new(lang, "/", &ASSETS),
+        title,
+        detail,
+        request_id,
+    });
+    retry_after(problem, response.headers_mut());
+    response
+}
+
+fn page(view: &impl Template) -> Response {
+    match view.render() {
+        Ok(html) => {
+            let mut response = Html(html).into_response();
+            let vary = HeaderValue::from_static("Accept, Accept-Language");
+            response.headers_mut().insert(header::VARY, vary);
+            response
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn local_time(time: Timestamp, zone: &TimeZone, lang: Lang) -> String {
+    let local = time.to_zoned(zone.clone());
+    local.strftime(lang.texts().time_format).to_string()
+}
+
+/// Title and sentence of a problem.
+fn sentences(kind: Kind, t: &'static Texts) -> (&'static str, &'static str) {
+    match kind {
+        Kind::AlreadyRegistered => (
+            t.problem_already_registered_title,
+            t.problem_already_registered,
+        ),
+        Kind::KeyReused => (t.problem_key_reused_title, t.problem_key_reused),
+        Kind::Unavailable => (t.problem_unavailable_title, t.problem_unavailable),
+        Kind::Busy => (t.problem_too_many_title, t.problem_too_many),
+        Kind::TooLarge => (t.problem_too_large_title, t.problem_too_large),
+        Kind::Malformed | Kind::Invalid | Kind::MethodNotAllowed | Kind::Other(_) => {
+            (t.problem_malformed_title, t.problem_malformed)
+        }
+        Kind::Timeout => (t.problem_timeout_title, t.problem_timeout),
+        Kind::UnsupportedMedia => (t.problem_unsupported_title, t.problem_unsupported),
+        Kind::NotFound => (t.problem_not_found_title, t.problem_not_found),
+        Kind::Unauthorized => (t.problem_unauthorized_title, t.problem_unauthorized),
+        Kind::Forbidden => (t.problem_forbidden_title, t.problem_forbidden),
+        Kind::Internal => (t.problem_internal_title, t.problem_internal),
+    }
+}
+
+/// What a person can do about a fault: the same words in the summary, at the field, and in JSON.
+pub(super) fn message(lang: Lang, error: &FieldError) -> &'static str {
+    let t = lang.texts();
+    match (error.field, error.fault) {
+        (Field::Name, Fault::Required) => t.error_name_required,
+        (Field::Name, Fault::TooLong) => t.error_name_too_long,
+        (Field::Name, Fault::Control) => t.error_name_control,
+        (Field::City, Fault::Required) => t.error_city_required,
+        (Field::City, Fault::Ambiguous) => t.error_city_ambiguous,
+        (Field::City, Fault::Unknown) => t.error_city_unknown,
+        (Field::Photo, Fault::Photo(fault)) => match fault {
+            PhotoError::Empty => t.error_photo_empty,
+            PhotoError::TooLarge => t.error_photo_too_large,
+            PhotoError::Unsupported => t.error_photo_unsupported,
+            PhotoError::Heic => t.error_photo_heic,
+            PhotoError::Animated => t.error_photo_animated,
+            PhotoError::TooManyPixels => t.error_photo_too_many_pixels,
+            PhotoError::Truncated => t.error_photo_truncated,
+            PhotoError::Malformed => t.error_photo_malformed,
+            PhotoError::Bomb => t.error_photo_bomb,
+        },
+        (Field::Photo, _) => t.error_photo_required,
+        (_, Fault::NotUtf8) => t.error_any_not_utf8,
+        (_, Fault::TooLong) => t.error_any_too_long,
+        (Field::DocumentNumber, _) => t.error_document_number_format,
+        (Field::Email, _) => t.error_email_format,
+        (Field::IdempotencyKey, _) => t.error_idempotency_key_format,
+        (Field::Name | Field::City, _) => t.error_any_not_utf8,
+    }
+}

@@ -1,0 +1,286 @@
+//! What each page shows, as plain values; the templates in `templates/` turn them into HTML.
+//!
+//! Owns one struct per page and the escaping that comes with it. Called by the handlers that
+//! answer a browser. It never formats a time, reads a request or chooses an error's words.
+
+use askama::Template;
+
+use crate::lang::{Lang, Texts};
+
+/// The addresses of the embedded files, each with its content's hash in the name.
+#[derive(Debug)]
+pub(super) struct Assets {
+    /// `style.css`.
+    pub(super) style: String,
+    /// `form.js`.
+    pub(super) form: String,
+    /// `favicon.svg`.
+    pub(super) icon: String,
+}
+
+/// What every page has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page<'a> {
+    /// The language of the page.
+    pub(super) lang: Lang,
+    /// Its strings.
+    pub(super) t: &'static Texts,
+    /// Where the language switch leads: a path that answers GET, without a query.
+    pub(super) path: &'a str,
+    /// The embedded files.
+    pub(super) assets: &'a Assets,
+}
+
+impl<'a> Page<'a> {
+    /// A page at `path` in `lang`.
+    #[must_use]
+    pub(super) fn new(lang: Lang, path: &'a str, assets: &'a Assets) -> Self {
+        Self {
+            lang,
+            t: lang.texts(),
+            path,
+            assets,
+        }
+    }
+}
+
+/// The values typed so far, shown again with the errors.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FormValues<'a> {
+    /// As typed.
+    pub(super) name: &'a str,
+    /// As typed, or `name, department` once the catalogue knows it; never a bare code.
+    pub(super) city: &'a str,
+    /// As typed.
+    pub(super) document_number: &'a str,
+    /// As typed.
+    pub(super) email: &'a str,
+}
+
+/// One sentence of the error summary.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FormError<'a> {
+    /// The visible field that it links to and is repeated at; `None` concerns the whole form.
+    pub(super) field: Option<&'a str>,
+    /// What to do about it, in the language of the page.
+    pub(super) message: &'a str,
+}
+
+/// A city to choose.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CityChoice<'a> {
+    /// DANE code, the value sent.
+    pub(super) code: &'a str,
+    /// `name, department`.
+    pub(super) label: &'a str,
+}
+
+/// `GET /`, and the answer to a refused `POST /registrations` of a browser.
+#[derive(Debug, Template)]
+#[template(path = "form.html")]
+pub(super) struct FormPage<'a> {
+    /// What every page has; its path is `/` even for a refused form.
+    pub(super) page: Page<'a>,
+    /// The typed values.
+    pub(super) values: FormValues<'a>,
+    /// Empty on the first view; at most one per field.
+    pub(super) errors: &'a [FormError<'a>],
+    /// When not empty, radio buttons replace the city's text field, so that exactly one `city` is
+    /// sent; the last of them sends an empty one, which brings the text field back.
+    pub(super) suggestions: &'a [CityChoice<'a>],
+    /// The key of the attempt: kept after a failure that may be retried, new after a reused key.
+    pub(super) idempotency_key: &'a str,
+}
+
+impl FormPage<'_> {
+    fn error(&self, field: &str) -> Option<&str> {
+        let found = self
+            .errors
+            .iter()
+            .find(|error| error.field == Some(field))?;
+        Some(found.message)
+    }
+}
+
+/// The confirmation, a public address: it holds no personal data.
+#[derive(Debug, Template)]
+#[template(path = "registered.html")]
+pub(super) struct RegisteredPage<'a> {
+    /// What every page has.
+    pub(super) page: Page<'a>,
+    /// As people write it: `K7QM-3XPD`.
+    pub(super) reference: &'a str,
+    /// `name, department`.
+    pub(super) city: &'a str,
+    /// Local time by [`Texts::time_format`].
+    pub(super) time: &'a str,
+    /// The same time in RFC 3339.
+    pub(super) time_rfc3339: &'a str,
+}
+
+/// The sign-in of the staff.
+#[derive(Debug, Template)]
+#[template(path = "sign_in.html")]
+pub(super) struct SignInPage<'a> {
+    /// What every page has.
+    pub(super) page: Page<'a>,
+    /// The access code of a sign-in link, or nothing.
+    pub(super) token: &'a str,
+    /// Whether the code just sent was wrong.
+    pub(super) failed: bool,
+}
+
+/// One row of the totals table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CityTotal<'a> {
+    /// DANE code.
+    pub(super) code: &'a str,
+    /// City.
+    pub(super) name: &'a str,
+    /// Its department.
+    pub(super) department: &'a str,
+    /// People registered.
+    pub(super) count: u64,
+}
+
+/// The staff dashboard.
+#[derive(Debug, Template)]
+#[template(path = "staff.html")]
+pub(super) struct StaffPage<'a> {
+    /// What every page has.
+    pub(super) page: Page<'a>,
+    /// When the numbers were counted: local time by [`Texts::time_format`].
+    pub(super) as_of: &'a str,
+    /// The same time in RFC 3339.
+    pub(super) as_of_rfc3339: &'a str,
+    /// Sum of the rows.
+    pub(super) total: u64,
+    /// The cities with registrations, in the order to show.
+    pub(super) rows: &'a [CityTotal<'a>],
+    /// The cities that a report can be limited to.
+    pub(super) cities: &'a [CityChoice<'a>],
+    /// Width of `/chart.png` without parameters, in pixels.
+    pub(super) chart_width: u32,
+    /// Height of the same.
+    pub(super) chart_height: u32,
+}
+
+/// Any other error, for a browser.
+#[derive(Debug, Template)]
+#[template(path = "problem.html")]
+pub(super) struct ProblemPage<'a> {
+    /// What every page has.
+    pub(super) page: Page<'a>,
+    /// `problem_<slug>_title`.
+    pub(super) title: &'a str,
+    /// `problem_<slug>`: what to do.
+    pub(super) detail: &'a str,
+    /// The request's id.
+    pub(super) request_id: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assets() -> Assets {
+        Assets {
+            style: "/static/style.css".into(),
+            form: "/static/form.js".into(),
+            icon: "/static/favicon.svg".into(),
+        }
+    }
+
+    fn form(errors: &[FormError<'_>], suggestions: &[CityChoice<'_>], name: &str) -> String {
+        let assets = assets();
+        FormPage {
+            page: Page::new(Lang::Es, "/", &assets),
+            values: FormValues {
+                name,
+                ..FormValues::default()
+            },
+            errors,
+            suggestions,
+            idempotency_key: "0123456789abcdef",
+        }
+        .render()
+        .expect("a template writes to a string")
+    }
+
+    #[test]
+    fn typed_values_come_back_escaped() {
+        let html = form(&[], &[], "\"><script>alert('x')</script>");
+        assert!(!html.contains("<script>alert"));
+        assert!(html.contains("&#62;&#60;script&#62;alert(&#39;x&#39;)"));
+    }
+
+    #[test]
+    fn an_error_is_linked_from_the_summary_and_repeated_at_its_field() {
+        let message = Texts::ES.error_name_required;
+        let error = FormError {
+            field: Some("name"),
+            message,
+        };
+        let html = form(&[error], &[], "");
+        assert!(html.contains("<title>Error: "));
+        assert!(html.contains(&format!("<a href=\"#name\">{message}</a>")));
+        assert_eq!(html.matches(message).count(), 2);
+        assert!(html.contains("aria-describedby=\"name-hint name-error\" aria-invalid=\"true\""));
+        assert!(html.contains(Texts::ES.form_photo_again));
+        assert!(
+            !form(&[], &[], "").contains("error"),
+            "a first view has no error"
+        );
+    }
+
+    #[test]
+    fn suggestions_replace_the_text_field_and_none_is_chosen_for_the_citizen() {
+        let armenia = CityChoice {
+            code: "63001",
+            label: "Armenia, Quindío",
+        };
+        let html = form(&[], &[armenia, armenia], "");
+        assert_eq!(html.matches("type=\"radio\" name=\"city\"").count(), 3);
+        assert_eq!(html.matches("name=\"city\"").count(), 3);
+        assert!(!html.contains(" checked"));
+        assert_eq!(html.matches("id=\"city\"").count(), 1);
+        assert_eq!(form(&[], &[], "").matches("name=\"city\"").count(), 1);
+    }
+
+    #[test]
+    fn the_form_sends_the_fields_of_the_contract_and_its_language_in_the_address() {
+        let html = form(&[], &[], "");
+        let sent: Vec<_> = html
+            .split("<input ")
+            .skip(1)
+            .filter_map(|input| input.split_once(" name=\"")?.1.split('"').next())
+            .collect();
+        let contract = [
+            "idempotency_key",
+            "name",
+            "city",
+            "photo",
+            "document_number",
+            "email",
+        ];
+        assert_eq!(sent, contract);
+        assert!(html.contains("action=\"/registrations?lang=es\""));
+    }
+
+    #[test]
+    fn pages_carry_nothing_that_a_strict_policy_blocks() {
+        for file in ["base", "form", "registered", "sign_in", "staff", "problem"] {
+            let path = format!("{}/templates/{file}.html", env!("CARGO_MANIFEST_DIR"));
+            let source = std::fs::read_to_string(path).expect("the template exists");
+            for banned in [
+                " style=", "<style", " onclick", " onload", "http://", "https://",
+            ] {
+                assert!(!source.contains(banned), "{file} has {banned}");
+            }
+            assert_eq!(
+                source.matches("<script").count(),
+                source.matches("<script src=").count()
+            );
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Every answer that is not a success.
+//!
+//! Inner errors become a [`Problem`] here and nowhere else. A 5xx tells the client one constant
+//! sentence; its cause travels in the response's extensions to the request's log line, where it is
+//! written once. [`tell`] writes the body last, when the request's id is known: JSON (RFC 9457), or a
+//! page for a browser.
+
+use std::{any::Any, error::Error, sync::Arc};
+
+use axum::{
+    Json,
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tower_http::request_id::RequestId;
+
+use crate::{
+    board::BoardError,
+    city::City,
+    http::pages,
+    intake::IntakeError,
+    lang::Lang,
+    photo::PhotoError,
+    photos::PhotosError,
+    registration::{Fault, Field, FieldError},
+    store::StoreError,
+};
+
+/// Seconds after which a client that was turned away should ask again.
+const RETRY_AFTER: u16 = 5;
+
+/// What went wrong; the slug is the `type` in the answer, and stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Malformed,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    Timeout,
+    KeyReused,
+    AlreadyRegistered,
+    TooLarge,
+    UnsupportedMedia,
+    Invalid,
+    Busy,
+    Internal,
+    Unavailable,
+    Other(StatusCode),
+}
+
+impl Kind {
+    fn parts(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Malformed => (
+                StatusCode::BAD_REQUEST,
+                "malformed",
+                "The request cannot be read",
+            ),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Only for staff"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not from another site"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Not with this method",
+            ),
+            Self::Timeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                "The upload paused for too long",
+            ),
+            Self::KeyReused => (
+                StatusCode::CONFLICT,
+                "idempotency-key-reused",
+                "The idempotency key was used for other content",
+            ),
+            Self::AlreadyRegistered => (
+                StatusCode::CONFLICT,
+                "already-registered",
+                "The document number is registered already",
+            ),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large"),
+            Self::UnsupportedMedia => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media",
+                "Not multipart/form-data",
+            ),
+            Self::Invalid => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid",
+                "Some fields are not right",
+            ),
+            Self::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "Too much at once; try again",
+            ),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Something went wrong here",
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "A part of the service is away; it is safe to try again",
+            ),
+            Self::Other(status) => (
+                status,
+                "error",
+                status.canonical_reason().unwrap_or("Error"),
+            ),
+        }
+    }
+
+    fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::BAD_REQUEST => Self::Malformed,
+            StatusCode::FORBIDDEN => Self::Forbidden,
+            StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
+            StatusCode::REQUEST_TIMEOUT => Self::Timeout,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMedia,
+            StatusCode::UNPROCESSABLE_ENTITY => Self::Invalid,
+            StatusCode::SERVICE_UNAVAILABLE => Self::Unavailable,
+            StatusCode::INTERNAL_SERVER_ERROR => Self::Internal,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// An answer that is not a success.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    pub(super) kind: Kind,
+    detail: Option<String>,
+    pub(super) errors: Vec<FieldError>,
+    pub(super) cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Problem {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            detail: None,
+            errors: Vec::new(),
+            cause: None,
+        }
+    }
+
+    /// The problem that a bare status stands for.
+    pub(super) fn of(status: StatusCode) -> Self {
+        Self::new(Kind::of(status))
+    }
+
+    /// With a sentence for whoever wrote the client; never with what a person typed.
+    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    fn caused_by(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
+        self.cause = Some(Arc::new(cause));
+        self
+    }
+
+    /// Every fault of the form; 413 when the photo's size is among them, as a proxy would say.
+    pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
+        let too_large = |error: &FieldError| error.fault == Fault::Photo(PhotoError::TooLarge);
+        let kind = if errors.iter().any(too_large) {
+            Kind::TooLarge
+        } else {
+            Kind::Invalid
+        };
+        Self {
+            errors,
+            ..Self::new(kind)
+        }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.kind.parts().0
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let kind = match error {
+            StoreError::Corrupt(_) => Kind::Internal,
+            StoreError::Unavailable(_) | StoreError::Uncertain(_) => Kind::Unavailable,
+        };
+        Self::new(kind).caused_by(error)
+    }
+}
+
+impl From<PhotosError> for Problem {
+    fn from(error: PhotosError) -> Self {
+        let kind = match error {
+            PhotosError::Missing(_) | PhotosError::Sealed(..) => Kind::Internal,
+            PhotosError::Unavailable(_) | PhotosError::Folder(_) | PhotosError::Late => {
+                Kind::Unavailable
+            }
+        };
+        Self::new(kind).caused_by(error)
+    }
+}
+
+impl From<IntakeError> for Problem {
+    fn from(error: IntakeError) -> Self {
+        match error {
+            IntakeError::KeyReused => Self::new(Kind::KeyReused),
+            IntakeError::AlreadyRegistered => Self::new(Kind::AlreadyRegistered),
+            IntakeError::Store(error) => error.into(),
+            IntakeError::Photos(error) => error.into(),
+            IntakeError::Interrupted(_) => Self::new(Kind::Unavailable).caused_by(error),
+        }
+    }
+}
+
+impl From<BoardError> for Problem {
+    fn from(error: BoardError) -> Self {
+        let kind = match error {
+            BoardError::Store(_) => Kind::Unavailable,
+            BoardError::Render(_) => Kind::Internal,
+        };
+        Self::new(kind).caused_by(error)
+    }
+}
+
+impl IntoResponse for Problem {
+    /// Only the status and the problem itself: [`tell`] writes the body.
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// One fault of one field, as told to a program.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct FieldProblem {
+    field: Field,
+    /// Stable.
+    #[schema(example = "ambiguous")]
+    code: &'static str,
+    /// What to do, in the language of `Accept-Language`.
+    message: &'static str,
+    /// Cities to choose from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    suggestions: Vec<City>,
+}
+
+/// `application/problem+json` (RFC 9457).
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody {
+    /// Stable slug of the kind of problem.
+    #[serde(rename = "type")]
+    #[schema(example = "invalid")]
+    slug: &'static str,
+    title: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// Every fault of every field at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldProblem>,
+    /// Names this request in the log.
+    request_id: String,
+}
+
+/// Writes the body of every answer that is not a success and has none yet.
+pub(super) async fn tell(request: Request, next: Next) -> Response {
+    let request_id = request_id(&request);
+    let wants_page = pages::wants_page(request.headers());
+    let lang = pages::lang_of(request.uri(), request.headers());
+    let response = next.run(request).await;
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let told = response.headers().contains_key(header::CONTENT_TYPE);
+    let problem = response.extensions().get::<Problem>().cloned();
+    if told && problem.is_some() {
+        return response;
+    }
+    let problem = problem.unwrap_or_else(|| Problem::of(status));
+    let headers = response.headers().clone();
+    let mut answer = if wants_page {
+        pages::problem(&problem, lang, &request_id)
+    } else {
+        json(&problem, lang, request_id)
+    };
+    keep_headers(answer.headers_mut(), headers);
+    *answer.status_mut() = status;
+    answer.extensions_mut().insert(problem);
+    answer
+}
+
+/// What layers and extractors said besides the body, such as `Allow` or `WWW-Authenticate`.
+fn keep_headers(answer: &mut HeaderMap, said: HeaderMap) {
+    let mut name = None;
+    for (next, value) in said {
+        name = next.or(name);
+        match &name {
+            Some(name) if *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH => {
+                answer.append(name.clone(), value);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn json(problem: &Problem, lang: Lang, request_id: String) -> Response {
+    let (status, slug, title) = problem.kind.parts();
+    let body = ProblemBody {
+        slug,
+        title,
+        status: status.as_u16(),
+        detail: problem.detail.clone(),
+        errors: problem
+            .errors
+            .iter()
+            .map(|error| FieldProblem {
+                field: error.field,
+                code: error.fault.code(),
+                message: pages::message(lang, error),
+                suggestions: error.suggestions.clone(),
+            })
+            .collect(),
+        request_id,
+    };
+    let mut response = Json(body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    retry_after(problem, headers);
+    response
+}
+
+/// Tells when to come back.
+pub(super) fn retry_after(problem: &Problem, headers: &mut HeaderMap) {
+    if problem.status() == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER.into());
+    }
+}
+
+/// The id that this process gave to the request.
+pub(super) fn request_id(request: &Request) -> String {
+    let id = request.extensions().get::<RequestId>();
+    id.and_then(|id| id.header_value().to_str().ok())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// A handler that panicked; what it said may hold anything, so it is not logged.
+pub(super) fn from_panic(_: Box<dyn Any + Send>) -> Response<Body> {
+    Problem::new(Kind::Internal)
+        .caused_by(Panicked)
+        .into_response()
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a handler panicked; its message is on standard error")]
+struct Panicked;
+
+/// `X-Request-Id`.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

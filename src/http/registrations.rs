@@ -1,0 +1,328 @@
+//! `POST /registrations`, the proof that a registration exists, and its photo.
+
+use std::sync::Arc;
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{Path, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    app::App,
+    city::City,
+    clock::now,
+    http::{
+        form::{self, FormError, Held, ReadForm},
+        pages,
+        problem::{Kind, Problem},
+        staff::Staff,
+    },
+    intake::{IntakeError, Registered},
+    photo::{self, Photo, PhotoError},
+    registration::{Fault, NewRegistration, RawText, Reference, Registration, StoredPhoto},
+};
+
+/// How long photo and record may take once the form is read.
+const INTAKE: Duration = Duration::from_secs(30);
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// What a client gets for a registration.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Registered)]
+pub(super) struct RegisteredBody {
+    /// What the citizen keeps.
+    #[schema(example = "K7QM-3XPD")]
+    reference: String,
+    city: City,
+    #[schema(value_type = String, format = DateTime)]
+    registered_at: Timestamp,
+    photo: Option<PhotoBody>,
+}
+
+/// The clean image as stored.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct PhotoBody {
+    #[schema(example = "image/jpeg")]
+    media_type: &'static str,
+    bytes: u64,
+    width: u32,
+    height: u32,
+}
+
+impl PhotoBody {
+    fn of(photo: &StoredPhoto) -> Self {
+        Self {
+            media_type: photo.media_type.as_str(),
+            bytes: photo.bytes,
+            width: photo.width,
+            height: photo.height,
+        }
+    }
+}
+
+/// Proof that a registration exists: nothing personal.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Proof)]
+pub(super) struct ProofBody {
+    #[schema(example = "K7QM-3XPD")]
+    reference: String,
+    city: City,
+    #[schema(value_type = String, format = DateTime)]
+    registered_at: Timestamp,
+}
+
+/// The form, for the interface's description.
+#[derive(utoipa::ToSchema)]
+#[schema(as = RegistrationForm)]
+#[expect(dead_code, reason = "only describes what `form` reads")]
+pub(super) struct FormBody {
+    /// 1 to 200 characters of any script, no control characters.
+    name: String,
+    /// DANE code, name, or `name, department`; without regard to accents and case.
+    city: String,
+    /// JPEG, PNG or WebP, at most 10 MiB and 8000 pixels a side.
+    #[schema(value_type = String, format = Binary)]
+    photo: Vec<u8>,
+    /// 3 to 11 digits; separators are ignored.
+    document_number: Option<String>,
+    email: Option<String>,
+    /// 8 to 128 visible ASCII characters; instead of the header.
+    idempotency_key: Option<String>,
+}
+
+/// Registers a person.
+///
+/// 201 is sent only when photo and record are on disk. Any other answer is safe to retry with the
+/// same idempotency key.
+#[utoipa::path(
+    post, path = "/registrations", tag = "public",
+    request_body(content = FormBody, content_type = "multipart/form-data"),
+    params(("Idempotency-Key" = Option<String>, Header, description = "8 to 128 visible ASCII characters; makes a repeated request harmless")),
+    responses(
+        (status = 201, description = "Registered", body = RegisteredBody, headers(("Location" = String))),
+        (status = 200, description = "Registered before, under the same key and with the same content", body = RegisteredBody, headers(("Idempotent-Replayed" = String))),
+        (status = 303, description = "To the confirmation page, for a browser"),
+        (status = 400, description = "`malformed`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`idempotency-key-reused` or `already-registered`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "`too-large`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported-media`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`, with every fault of every field", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable` or `busy`; safe to retry with the same key", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+    ),
+)]
+pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
+    let lang = pages::lang_of(request.uri(), request.headers());
+    let wants_page = pages::wants_page(request.headers());
+    let mut typed = pages::Typed::default();
+    match register(&app, request, &mut typed).await {
+        Ok(registered) => {
+            let outcome = if registered.replayed {
+                "replayed"
+            } else {
+                "accepted"
+            };
+            metrics::counter!("padron_registrations_total", "outcome" => outcome).increment(1);
+            if wants_page {
+                Redirect::to(&pages::confirmation(
+                    registered.registration.reference,
+                    lang,
+                ))
+                .into_response()
+            } else {
+                created(&app, &registered)
+            }
+        }
+        Err(problem) => {
+            metrics::counter!("padron_registrations_total", "outcome" => "refused").increment(1);
+            if wants_page {
+                pages::form_again(&app, &typed, problem, lang)
+            } else {
+                problem.into_response()
+            }
+        }
+    }
+}
+
+async fn register(
+    app: &App,
+    request: Request,
+    typed: &mut pages::Typed,
+) -> Result<Registered, Problem> {
+    let (parts, body) = request.into_parts();
+    let content_type = parts.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let budget = app.upload_budget.clone();
+    let mut read = ReadForm::default();
+    let reading = form::read(content_type, body.into_data_stream(), budget, &mut read).await;
+    typed.keep(&read.form);
+    reading?;
+    let ReadForm {
+        mut form,
+        photo,
+        held,
+    } = read;
+    let field = form.idempotency_key.take();
+    form.idempotency_key = one_key(&parts.headers, field)?;
+    let (photo, held) = clean(photo, held).await?;
+    form.photo = photo;
+    let new = NewRegistration::parse(form, &app.cities).map_err(Problem::invalid)?;
+    let intake = app.intake.clone();
+    // The budget is given back when the work is done, not when the client stops waiting for it.
+    let registering = tokio::spawn(async move {
+        let _held = held;
+        intake.register(new, now()).await
+    });
+    let registered = tokio::time::timeout(INTAKE, registering).await;
+    let registered = registered.map_err(|_| Problem::new(Kind::Unavailable))?;
+    Ok(registered.map_err(IntakeError::from)??)
+}
+
+/// The key in the header or in the form; two that differ are a mistake of the client's.
+fn one_key(headers: &HeaderMap, field: RawText) -> Result<RawText, Problem> {
+    let Some(header) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(field);
+    };
+    let header = header
+        .to_str()
+        .map_err(|_| Fault::Format)
+        .map(str::to_owned);
+    match field {
+        Some(field) if field != header => Err(Problem::new(Kind::Malformed)
+            .detail("Idempotency-Key and the field idempotency_key differ; send one of them")),
+        _ => Ok(Some(header)),
+    }
+}
+
+/// Inflating belongs on threads that may be busy for milliseconds. What is `held` for the upload stays
+/// so until the work is done, even when nobody waits for it.
+async fn clean(
+    photo: Option<Result<Vec<u8>, PhotoError>>,
+    held: Held,
+) -> Result<(Option<Result<Photo, PhotoError>>, Held), Problem> {
+    let cleaning = tokio::task::spawn_blocking(move || {
+        let clean = |bytes: Vec<u8>| photo::clean(&bytes);
+        (photo.map(|photo| photo.and_then(clean)), held)
+    });
+    cleaning.await.map_err(|_| Problem::new(Kind::Internal))
+}
+
+fn created(app: &App, registered: &Registered) -> Response {
+    let Registration {
+        reference,
+        city,
+        registered_at,
+        photo,
+        ..
+    } = &registered.registration;
+    let location = format!("/registrations/{reference}");
+    let body = Json(RegisteredBody {
+        reference: reference.to_string(),
+        city: app.cities.named(*city),
+        registered_at: *registered_at,
+        photo: photo.as_ref().map(PhotoBody::of),
+    });
+    if registered.replayed {
+        let replayed = (IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+        ([replayed], [(header::LOCATION, location)], body).into_response()
+    } else {
+        (StatusCode::CREATED, [(header::LOCATION, location)], body).into_response()
+    }
+}
+
+impl From<FormError> for Problem {
+    fn from(error: FormError) -> Self {
+        let kind = match error {
+            FormError::NotMultipart => Kind::UnsupportedMedia,
+            FormError::Malformed | FormError::Duplicate(_) | FormError::Unknown => Kind::Malformed,
+            FormError::TooLarge(_) => Kind::TooLarge,
+            FormError::Busy => Kind::Busy,
+            FormError::Timeout => Kind::Timeout,
+        };
+        Self::new(kind).detail(error.to_string())
+    }
+}
+
+/// Proves that a registration exists.
+#[utoipa::path(
+    get, path = "/registrations/{reference}", tag = "public",
+    params(("reference" = String, Path, description = "Any case, with or without the dash")),
+    responses(
+        (status = 200, description = "It exists", body = ProofBody),
+        (status = 404, description = "`not-found`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Path(reference): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let registration = find(&app, &reference).await?;
+    let city = app.cities.named(registration.city);
+    Ok(if pages::wants_page(request.headers()) {
+        let lang = pages::lang_of(request.uri(), request.headers());
+        pages::registered(&app, &registration, &city, lang)
+    } else {
+        Json(ProofBody {
+            reference: registration.reference.to_string(),
+            city,
+            registered_at: registration.registered_at,
+        })
+        .into_response()
+    })
+}
+
+/// The photo of a registration; every look at one is in the audit log.
+#[utoipa::path(
+    get, path = "/registrations/{reference}/photo", tag = "staff",
+    params(("reference" = String, Path)),
+    security(("token" = [])),
+    responses(
+        (status = 200, description = "JPEG, PNG or WebP", content_type = "image/jpeg"),
+        (status = 401, description = "`unauthorized`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`not-found`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn photo(
+    State(app): State<Arc<App>>,
+    staff: Staff,
+    Path(reference): Path<String>,
+) -> Result<Response, Problem> {
+    let registration = find(&app, &reference).await?;
+    let stored = registration.photo.ok_or(Problem::new(Kind::NotFound))?;
+    let bytes = app.photos.open(registration.id, &stored).await?;
+    tracing::info!(
+        target: "padron::audit", actor = %staff.actor, reference = %registration.reference, "photo opened"
+    );
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(stored.media_type.as_str()),
+        ),
+        (
+            header::CONTENT_DISPOSITION,
+            HeaderValue::from_static("inline"),
+        ),
+        // Whatever the image may hold, it is shown and nothing else.
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("default-src 'none'; sandbox"),
+        ),
+    ];
+    Ok((headers, bytes).into_response())
+}
+
+async fn find(app: &App, reference: &str) -> Result<Registration, Problem> {
+    let reference = Reference::parse(reference).ok_or(Problem::new(Kind::NotFound))?;
+    let found = app.store.find(reference).await?;
+    found.ok_or(Problem::new(Kind::NotFound))
+}

@@ -1,0 +1,149 @@
+//! The reports: the list of everybody in one city or in all, as a workbook or as CSV.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Query, State},
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use crate::{
+    app::App,
+    city::City,
+    clock::now,
+    http::{
+        pages::Language,
+        problem::{Kind, Problem},
+        staff::Staff,
+    },
+    lang::Lang,
+    registration,
+    report::{self, Format, ReportSpec},
+};
+
+/// What RFC 8187 lets stand in an extended file name.
+const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
+
+/// Which report.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReportQuery {
+    /// Only this city: DANE code, name, or `name, department`. All cities when absent.
+    city: Option<String>,
+    /// Language of its words, `es` or `en`.
+    #[serde(rename = "lang")]
+    _lang: Option<String>,
+}
+
+/// The full list and the total, as an Excel workbook; streamed, so that a cut download does not open.
+#[utoipa::path(
+    get, path = "/report.xlsx", tag = "staff", params(ReportQuery), security(("token" = [])),
+    responses(
+        (status = 200, description = "A Summary tab and one tab per city", content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (status = 401, description = "`unauthorized`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: no such city", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`busy` or `unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn xlsx(
+    State(app): State<Arc<App>>,
+    staff: Staff,
+    Query(query): Query<ReportQuery>,
+    Language(lang): Language,
+) -> Result<Response, Problem> {
+    stream(&app, &staff, Format::Xlsx, query, lang).await
+}
+
+/// The same rows as CSV: UTF-8 with a byte order mark, no cell a formula.
+#[utoipa::path(
+    get, path = "/report.csv", tag = "staff", params(ReportQuery), security(("token" = [])),
+    responses(
+        (status = 200, description = "Header and rows", content_type = "text/csv"),
+        (status = 401, description = "`unauthorized`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: no such city", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`busy` or `unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn csv(
+    State(app): State<Arc<App>>,
+    staff: Staff,
+    Query(query): Query<ReportQuery>,
+    Language(lang): Language,
+) -> Result<Response, Problem> {
+    stream(&app, &staff, Format::Csv, query, lang).await
+}
+
+async fn stream(
+    app: &App,
+    staff: &Staff,
+    format: Format,
+    query: ReportQuery,
+    lang: Lang,
+) -> Result<Response, Problem> {
+    let city = query.city.map(|text| find_city(app, text)).transpose()?;
+    let permit = app.reports.clone().try_acquire_owned();
+    let permit = permit.map_err(|_| Problem::new(Kind::Busy).detail("too many reports at once"))?;
+    // Before the snapshot is taken: the numbers are at least as new as they say.
+    let as_of = now();
+    let snapshot = app.store.rows(city.as_ref().map(|city| city.code)).await?;
+    let name = file_name(city.as_ref(), as_of, app, format);
+    let spec = ReportSpec {
+        format,
+        city,
+        as_of,
+        lang,
+        zone: app.time_zone.clone(),
+        instance: app.instance.clone(),
+        public_url: app.public_url.clone(),
+        cities: app.cities.clone(),
+        keyring: app.keyring.clone(),
+        actor: staff.actor.clone(),
+    };
+    let board = app.board.clone();
+    let body = report::stream(
+        snapshot,
+        spec,
+        &app.shutdown.tracker,
+        |counted| async move {
+            let _permit = permit;
+            board.refresh(&counted).await
+        },
+    );
+    let media_type = match format {
+        Format::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        Format::Csv => "text/csv; charset=utf-8",
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
+        (header::CONTENT_DISPOSITION, name),
+    ];
+    Ok((headers, Body::from_stream(body)).into_response())
+}
+
+fn find_city(app: &App, text: String) -> Result<City, Problem> {
+    registration::find_city(Some(Ok(text)), &app.cities)
+        .map_err(|error| Problem::invalid(vec![error]))
+}
+
+/// `padron-CITY-DATE.xlsx`, once in ASCII and once as it is (RFC 6266).
+fn file_name(city: Option<&City>, as_of: Timestamp, app: &App, format: Format) -> HeaderValue {
+    let date = as_of.to_zoned(app.time_zone.clone()).date();
+    let extension = match format {
+        Format::Xlsx => "xlsx",
+        Format::Csv => "csv",
+    };
+    let place = city.map_or(String::new(), |city| format!("{}-", city.name));
+    let full = format!("padron-{place}{date}.{extension}");
+    let encoded = utf8_percent_encode(&full, FILE_NAME);
+    let code = city.map_or(String::new(), |city| format!("{}-", city.code));
+    let plain = format!("padron-{code}{date}.{extension}");
+    HeaderValue::from_str(&format!(
+        "attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
+    ))
+    .unwrap_or(HeaderValue::from_static("attachment"))
+}

@@ -1,0 +1,215 @@
+//! Staff: who they are, how a browser signs in, and the dashboard.
+//!
+//! A request is staff's when it carries the admin token (`Authorization: Bearer`) or the cookie of a
+//! session. Tokens are known by keyed fingerprints only, compared in constant time, and sessions are
+//! in the store, so that every replica knows them.
+
+use std::sync::Arc;
+
+use axum::{
+    Form,
+    extract::{FromRequestParts, Query, State},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
+    response::{IntoResponse, Redirect, Response},
+};
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use jiff::{Timestamp, ToSpan as _};
+use serde::Deserialize;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use crate::{
+    app::{ADMIN, App, TokenKind, tag_of_token},
+    clock::now,
+    http::{
+        pages::{self, Language},
+        problem::{Kind, Problem},
+    },
+    lang::Lang,
+    store::StoreError,
+};
+
+/// How long a browser stays signed in.
+const SESSION_HOURS: i64 = 12;
+
+/// Somebody of the staff.
+pub(super) struct Staff {
+    /// Who, for the audit line.
+    pub(super) actor: String,
+}
+
+/// What keeps somebody out: a problem, or for a browser the way to the sign-in page.
+pub(super) enum NotStaff {
+    SignIn,
+    Problem(Problem),
+}
+
+impl IntoResponse for NotStaff {
+    fn into_response(self) -> Response {
+        match self {
+            Self::SignIn => Redirect::to("/staff/sign-in").into_response(),
+            Self::Problem(problem) => {
+                let mut response = problem.into_response();
+                let challenge = HeaderValue::from_static("Bearer realm=\"padron staff\"");
+                response
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, challenge);
+                response
+            }
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Staff {
+    type Rejection = NotStaff;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, NotStaff> {
+        match actor(app, &parts.headers, now()).await {
+            Ok(Some(actor)) => Ok(Self { actor }),
+            Ok(None) if pages::wants_page(&parts.headers) => Err(NotStaff::SignIn),
+            Ok(None) => Err(NotStaff::Problem(
+                Problem::new(Kind::Unauthorized)
+                    .detail("send Authorization: Bearer TOKEN, or sign in at /staff"),
+            )),
+            Err(error) => Err(NotStaff::Problem(error.into())),
+        }
+    }
+}
+
+async fn actor(
+    app: &App,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Option<String>, StoreError> {
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    if let Some((_, token)) = bearer {
+        return Ok(is_admin(app, token).then(|| ADMIN.to_owned()));
+    }
+    let Some(cookie) = CookieJar::from_headers(headers)
+        .get(cookie_name(app))
+        .cloned()
+    else {
+        return Ok(None);
+    };
+    let session = app
+        .store
+        .session(&tag(app, TokenKind::Session, cookie.value()), now)
+        .await?;
+    Ok(session.map(|session| session.actor))
+}
+
+fn is_admin(app: &App, token: &str) -> bool {
+    tag(app, TokenKind::Admin, token.trim()).matches(&app.admin)
+}
+
+fn tag(app: &App, kind: TokenKind, token: &str) -> crate::seal::Tag {
+    tag_of_token(&app.keyring, kind, token)
+}
+
+/// Whether people reach padron over TLS; a Secure cookie would not come back otherwise.
+fn secure(app: &App) -> bool {
+    app.public_url.starts_with("https://")
+}
+
+fn cookie_name(app: &App) -> &'static str {
+    if secure(app) {
+        "__Host-padron"
+    } else {
+        "padron"
+    }
+}
+
+fn cookie(app: &App, value: String) -> Cookie<'static> {
+    Cookie::build((cookie_name(app), value))
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(secure(app))
+        .build()
+}
+
+/// `?code=` of the link that the first start prints.
+#[derive(Deserialize)]
+pub(super) struct CodeQuery {
+    #[serde(default)]
+    code: String,
+}
+
+/// The sign-in page.
+pub(super) async fn sign_in_page(
+    Query(query): Query<CodeQuery>,
+    Language(lang): Language,
+) -> Response {
+    pages::sign_in(&query.code, false, lang)
+}
+
+/// What was typed on it: the admin token, or the code of the link.
+#[derive(Deserialize)]
+pub(super) struct SignIn {
+    token: String,
+}
+
+/// Signs a browser in.
+pub(super) async fn sign_in(
+    State(app): State<Arc<App>>,
+    jar: CookieJar,
+    Language(lang): Language,
+    Form(typed): Form<SignIn>,
+) -> Result<Response, Problem> {
+    let now = now();
+    let token = typed.token.trim();
+    let code = tag(&app, TokenKind::Code, token);
+    if !is_admin(&app, token) && app.store.end_session(&code, now).await?.is_none() {
+        tracing::warn!(target: "padron::audit", "sign-in refused");
+        return Ok(pages::sign_in("", true, lang));
+    }
+    let expires_at = now + SESSION_HOURS.hours();
+    let session = app.new_token(TokenKind::Session, expires_at, now).await?;
+    tracing::info!(target: "padron::audit", actor = ADMIN, "signed in");
+    let jar = jar.add(cookie(&app, session));
+    Ok((jar, Redirect::to(&page_in("/staff", lang))).into_response())
+}
+
+/// Signs a browser out, on every replica.
+pub(super) async fn sign_out(
+    State(app): State<Arc<App>>,
+    jar: CookieJar,
+    Language(lang): Language,
+) -> Result<Response, Problem> {
+    if let Some(session) = jar.get(cookie_name(&app)) {
+        let tag = tag(&app, TokenKind::Session, session.value());
+        app.store.end_session(&tag, now()).await?;
+    }
+    let jar = jar.remove(cookie(&app, String::new()));
+    Ok((jar, Redirect::to(&page_in("/staff/sign-in", lang))).into_response())
+}
+
+fn page_in(path: &str, lang: Lang) -> String {
+    format!("{path}?lang={}", lang.code())
+}
+
+/// The dashboard.
+pub(super) async fn dashboard(
+    State(app): State<Arc<App>>,
+    _: Staff,
+    Language(lang): Language,
+) -> Result<Response, Problem> {
+    let totals = app.board.totals().await?;
+    Ok(pages::dashboard(&app, &totals, lang))
+}
+
+/// Adds the bearer token to the interface's description.
+pub(super) struct BearerToken;
+
+impl utoipa::Modify for BearerToken {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
