@@ -1,0 +1,169 @@
+//! The settings: every option of the command line, each readable from a `PADRON_…` variable or, with
+//! `_FILE` added, from a file.
+//!
+//! Parsed once by `main`, taken apart by `App`. A wrong value stops the start with one sentence that
+//! names it. The documentation of each field is its `--help`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Command, builder::OsStr};
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+
+use crate::{photos::PhotosUrl, store::StoreUrl};
+
+/// Fewest characters of an admin token: a short one could be guessed.
+pub const MIN_TOKEN_CHARS: usize = 32;
+
+/// Settings of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Address of the form, the reports and the chart
+    #[arg(
+        long,
+        env = "PADRON_LISTEN",
+        default_value = "127.0.0.1:4000",
+        global = true
+    )]
+    pub listen: SocketAddr,
+
+    /// Address of /metrics; keep it from the public
+    #[arg(
+        long,
+        env = "PADRON_OPS_LISTEN",
+        default_value = "127.0.0.1:4001",
+        global = true
+    )]
+    pub ops_listen: SocketAddr,
+
+    /// What people type to reach the form, for links in reports; with TLS the staff cookie is Secure [default: the address of LISTEN]
+    #[arg(long, env = "PADRON_PUBLIC_URL", value_parser = public_url, global = true)]
+    pub public_url: Option<String>,
+
+    /// Where records are kept: `sqlite:PATH`
+    #[arg(
+        long,
+        env = "PADRON_STORE",
+        default_value = "sqlite:data/padron.db",
+        global = true
+    )]
+    pub store: StoreUrl,
+
+    /// Where photos are kept: `file:FOLDER`
+    #[arg(
+        long,
+        env = "PADRON_PHOTOS",
+        default_value = "file:data/photos",
+        global = true
+    )]
+    pub photos: PhotosUrl,
+
+    /// Key file that seals names and photos; made on first start, keep a copy elsewhere
+    #[arg(
+        long,
+        env = "PADRON_KEYS_FILE",
+        default_value = "data/keys",
+        global = true
+    )]
+    pub keys_file: PathBuf,
+
+    /// Token of the staff, at least 32 characters [default: made on first start in data/admin-token]
+    #[arg(long, env = "PADRON_ADMIN_TOKEN", value_parser = admin_token, hide_env_values = true, global = true)]
+    pub admin_token: Option<SecretString>,
+
+    /// Name of this replica, in X-Served-By and in reports [default: the host's name]
+    #[arg(long, env = "PADRON_INSTANCE", value_parser = instance, global = true)]
+    pub instance: Option<String>,
+
+    /// Catalogue of cities as CSV: code,municipality,department,aliases [default: the 1,121 municipalities of Colombia]
+    #[arg(long, env = "PADRON_CITIES", global = true)]
+    pub cities: Option<PathBuf>,
+
+    /// Time zone of reports and charts
+    #[arg(long, env = "PADRON_TIME_ZONE", default_value = "America/Bogota", value_parser = time_zone, global = true)]
+    pub time_zone: TimeZone,
+
+    /// Memory for uploads under way, in MiB (40 to 65536); beyond it they are told to try again
+    #[arg(long, env = "PADRON_UPLOAD_MEMORY", default_value_t = 256, value_parser = clap::value_parser!(u32).range(40..=65536), global = true)]
+    pub upload_memory: u32,
+
+    /// Seconds that a shutdown may take (1 to 3600)
+    #[arg(long, env = "PADRON_DRAIN_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600), global = true)]
+    pub drain_seconds: u64,
+
+    /// What to log, for example info or padron=debug
+    #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
+    pub log: String,
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let text = text.trim_end_matches('/');
+    let url: http::Uri = text.parse().map_err(|_| "not a URL".to_owned())?;
+    match (url.scheme_str(), url.authority(), url.path()) {
+        (Some("http" | "https"), Some(_), "" | "/") => Ok(text.to_owned()),
+        _ => Err("use http://HOST or https://HOST without a path".into()),
+    }
+}
+
+pub(crate) fn admin_token(text: &str) -> Result<SecretString, String> {
+    let text = text.trim();
+    if text.chars().count() < MIN_TOKEN_CHARS {
+        return Err(format!(
+            "has fewer than {MIN_TOKEN_CHARS} characters; make one with: openssl rand -hex 32"
+        ));
+    }
+    Ok(text.to_owned().into())
+}
+
+fn instance(text: &str) -> Result<String, String> {
+    let right = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    right
+        .then(|| text.to_owned())
+        .ok_or_else(|| "use 1 to 64 visible ASCII characters".into())
+}
+
+fn time_zone(text: &str) -> Result<TimeZone, String> {
+    TimeZone::get(text).map_err(|_| "no such time zone; use a name such as America/Bogota".into())
+}
+
+/// Reads each variable `NAME` that is not set from the file that `NAME_FILE` names, if that is set.
+///
+/// # Errors
+/// When such a file cannot be read, or both variables are set.
+pub fn with_files(mut command: Command) -> Result<Command, String> {
+    let arguments: Vec<_> = command
+        .get_arguments()
+        .filter_map(|argument| {
+            Some((
+                argument.get_id().clone(),
+                argument.get_env()?.to_str()?.to_owned(),
+            ))
+        })
+        .collect();
+    for (id, name) in arguments {
+        let variable = format!("{name}_FILE");
+        let Some(path) = std::env::var_os(&variable) else {
+            continue;
+        };
+        if std::env::var_os(&name).is_some() {
+            return Err(format!("{name} and {variable} are both set; unset one"));
+        }
+        let content = std::fs::read_to_string(&path)
+            .map_err(|error| format!("{variable}: {} cannot be read: {error}", path.display()))?;
+        let content = OsStr::from(content.trim_end_matches(['\r', '\n']).to_owned());
+        command = command.mut_arg(id, |argument| {
+            argument.default_value(content).hide_default_value(true)
+        });
+    }
+    Ok(command)
+}
+
+impl Config {
+    /// What people type to reach the form, without a slash at its end.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        self.public_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{}", self.listen))
+    }
+}

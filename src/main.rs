@@ -1,0 +1,7 @@
+//! The `padron` program; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    padron::cli::main()
+}
