@@ -1,0 +1,261 @@
+//! A server in a folder of its own, asked without a socket.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Request, StatusCode, header},
+};
+use clap::Parser;
+use http_body_util::BodyExt as _;
+use padron::{
+    app::{App, Tiers},
+    config::Config,
+    intake::Intake,
+    shutdown::Shutdown,
+    store::Store,
+};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+pub(crate) const TOKEN: &str = "a-token-for-tests-of-forty-characters-00";
+pub(crate) const CARD: &[u8] = include_bytes!("../../fixtures/card.jpg");
+
+#[derive(Parser)]
+#[command(args_override_self = true)]
+struct Arguments {
+    #[command(flatten)]
+    config: Config,
+}
+
+pub(crate) struct TestApp {
+    pub(crate) app: Arc<App>,
+    pub(crate) folder: Arc<TempDir>,
+    router: Router,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("the body is text")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("ASCII"))
+    }
+}
+
+pub(crate) fn config(folder: &TempDir, more: &[&str]) -> Config {
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let arguments = [
+        "padron",
+        "--store",
+        &format!("sqlite:{}", at("padron.db")),
+        "--photos",
+        &format!("file:{}", at("photos")),
+        "--keys-file",
+        &at("keys"),
+        "--admin-token",
+        TOKEN,
+        "--instance",
+        "test-1",
+        "--public-url",
+        "https://padron.example",
+    ];
+    let arguments = arguments.iter().chain(more).copied();
+    Arguments::try_parse_from(arguments)
+        .expect("the arguments are right")
+        .config
+}
+
+impl TestApp {
+    pub(crate) async fn new() -> Self {
+        Self::with_arguments(&[]).await
+    }
+
+    pub(crate) async fn with_arguments(more: &[&str]) -> Self {
+        Self::build(Arc::new(tempfile::tempdir().unwrap()), more, |tiers| tiers).await
+    }
+
+    /// As new, with the records behind a double.
+    pub(crate) async fn with_store<S: Store>(wrap: impl FnOnce(Arc<dyn Store>) -> Arc<S>) -> Self {
+        Self::build(Arc::new(tempfile::tempdir().unwrap()), &[], |tiers| {
+            let store: Arc<dyn Store> = wrap(tiers.store.clone());
+            Tiers {
+                intake: Intake::new(
+                    store.clone(),
+                    tiers.photos.clone(),
+                    tiers.keyring.clone(),
+                    tokio_util::task::TaskTracker::new(),
+                ),
+                store,
+                ..tiers
+            }
+        })
+        .await
+    }
+
+    /// Another process over the same folder, as after a restart.
+    pub(crate) async fn restart(self) -> Self {
+        self.app.store.close().await;
+        Self::build(self.folder, &[], |tiers| tiers).await
+    }
+
+    async fn build(
+        folder: Arc<TempDir>,
+        more: &[&str],
+        change: impl FnOnce(Tiers) -> Tiers,
+    ) -> Self {
+        let config = config(&folder, more);
+        let shutdown = Shutdown::new(Duration::from_secs(5));
+        let tiers = Tiers::open(&config, &shutdown.tracker).await.unwrap();
+        let app = App::new(&config, change(tiers), &shutdown).unwrap();
+        let router = padron::http::router(app.clone());
+        Self {
+            app,
+            folder,
+            router,
+        }
+    }
+
+    pub(crate) async fn raw(&self, request: Request<Body>) -> axum::response::Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (parts, body) = self.raw(request).await.into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body
+                .collect()
+                .await
+                .expect("the body is whole")
+                .to_bytes()
+                .into(),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap())
+            .await
+    }
+
+    pub(crate) async fn page(&self, path: &str) -> Answer {
+        let request = Request::get(path).header(header::ACCEPT, "text/html,*/*;q=0.8");
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn staff(&self, path: &str) -> Answer {
+        let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {TOKEN}"));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn post(&self, form: &Form) -> Answer {
+        self.send(form.request(&[])).await
+    }
+
+    /// The names of the objects in the photo folder.
+    pub(crate) fn photos(&self) -> Vec<String> {
+        let folder = self.folder.path().join("photos/photos");
+        std::fs::read_dir(folder).map_or(Vec::new(), |entries| {
+            entries
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect()
+        })
+    }
+
+    /// Rows in the register, by the one way that everybody else has: a report.
+    pub(crate) async fn rows(&self) -> usize {
+        let csv = self.staff("/report.csv").await;
+        csv.text().lines().count() - 1
+    }
+}
+
+/// A multipart form, field by field in the order given.
+#[derive(Clone, Default)]
+pub(crate) struct Form {
+    fields: Vec<(String, Option<String>, Vec<u8>)>,
+}
+
+impl Form {
+    /// A form that is right.
+    pub(crate) fn whole() -> Self {
+        Self::default()
+            .text("name", "Ana María Ñáñez")
+            .text("city", "11001")
+            .file("photo", "card.jpg", CARD)
+    }
+
+    pub(crate) fn text(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.fields
+            .push((name.to_owned(), None, value.as_ref().to_vec()));
+        self
+    }
+
+    pub(crate) fn file(mut self, name: &str, file: &str, content: &[u8]) -> Self {
+        self.fields
+            .push((name.to_owned(), Some(file.to_owned()), content.to_vec()));
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.fields.retain(|field| field.0 != name);
+        self
+    }
+
+    pub(crate) fn with(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.without(name).text(name, value)
+    }
+
+    pub(crate) fn reversed(mut self) -> Self {
+        self.fields.reverse();
+        self
+    }
+
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (name, file, content) in &self.fields {
+            let file = file
+                .as_ref()
+                .map_or(String::new(), |file| format!("; filename=\"{file}\""));
+            body.extend(
+                format!(
+                    "--XBOUNDARY\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n"
+                )
+                .into_bytes(),
+            );
+            body.extend(content);
+            body.extend(b"\r\n");
+        }
+        body.extend(b"--XBOUNDARY--\r\n");
+        body
+    }
+
+    pub(crate) fn request(&self, headers: &[(&str, &str)]) -> Request<Body> {
+        self.request_to("/registrations", headers)
+    }
+
+    pub(crate) fn request_to(&self, path: &str, headers: &[(&str, &str)]) -> Request<Body> {
+        let mut request = Request::post(path).header(
+            header::CONTENT_TYPE,
+            "multipart/form-data; boundary=XBOUNDARY",
+        );
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(self.body().into()).unwrap()
+    }
+}

@@ -1,0 +1,190 @@
+//! The chart and the totals: they move when a report is made, and only then.
+
+use axum::{body::Body, http::Request};
+
+use crate::app::{Form, TestApp};
+
+async fn etag(app: &TestApp) -> String {
+    app.get("/chart.png").await.header("etag").to_owned()
+}
+
+async fn register(app: &TestApp, city: &str) {
+    assert_eq!(
+        app.post(&Form::whole().with("city", city)).await.status,
+        201
+    );
+}
+
+async fn counts(app: &TestApp) -> Vec<(String, u64)> {
+    let totals = app.get("/totals").await.json();
+    let cities = totals["cities"].as_array().unwrap().iter();
+    cities
+        .map(|city| {
+            (
+                city["code"].as_str().unwrap().to_owned(),
+                city["count"].as_u64().unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn the_chart_changes_because_of_a_report() {
+    let app = TestApp::new().await;
+    let empty = etag(&app).await;
+    register(&app, "11001").await;
+    assert_eq!(etag(&app).await, empty, "a registration does not move it");
+    assert!(counts(&app).await.is_empty());
+    assert_eq!(app.staff("/report.xlsx").await.status, 200);
+    assert_ne!(etag(&app).await, empty, "a report does");
+    assert_eq!(counts(&app).await, [("11001".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn a_report_of_one_city_moves_that_city_only() {
+    let app = TestApp::new().await;
+    register(&app, "11001").await;
+    assert_eq!(
+        counts(&app).await,
+        [("11001".to_owned(), 1)],
+        "counted once, at the first look"
+    );
+    register(&app, "11001").await;
+    register(&app, "05001").await;
+    app.staff("/report.xlsx?city=05001").await;
+    assert_eq!(
+        counts(&app).await,
+        [("05001".to_owned(), 1), ("11001".to_owned(), 1)]
+    );
+    app.staff("/report.csv?city=bogota").await;
+    assert_eq!(
+        counts(&app).await,
+        [("11001".to_owned(), 2), ("05001".to_owned(), 1)]
+    );
+}
+
+#[tokio::test]
+async fn a_restart_keeps_the_chart() {
+    let app = TestApp::new().await;
+    register(&app, "11001").await;
+    app.staff("/report.xlsx").await;
+    register(&app, "05001").await;
+    let (before, totals) = (app.get("/chart.png").await, counts(&app).await);
+    let app = app.restart().await;
+    let after = app.get("/chart.png").await;
+    assert_eq!(after.header("etag"), before.header("etag"));
+    assert_eq!(after.body, before.body);
+    assert_eq!(counts(&app).await, totals);
+}
+
+#[tokio::test]
+async fn another_process_over_the_same_store_follows() {
+    let app = TestApp::new().await;
+    let other = padron::board::Board::new(
+        app.app.store.clone(),
+        app.app.cities.clone(),
+        app.app.time_zone.clone(),
+    );
+    assert_eq!(other.totals().await.unwrap().total(), 0);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let following = tokio::spawn({
+        let (other, stop) = (other.clone(), stop.clone());
+        async move { other.follow(stop).await }
+    });
+    register(&app, "11001").await;
+    app.staff("/report.xlsx").await;
+    let seen = async {
+        while other.totals().await.unwrap().total() == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), seen)
+        .await
+        .expect("it follows");
+    stop.cancel();
+    following.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_chart_is_small_and_says_when_it_has_not_changed() {
+    let app = TestApp::new().await;
+    for number in 0..25 {
+        register(
+            &app,
+            app.app
+                .cities
+                .iter()
+                .nth(number * 40)
+                .unwrap()
+                .code
+                .as_str(),
+        )
+        .await;
+    }
+    app.staff("/report.xlsx").await;
+    let chart = app.get("/chart.png").await;
+    assert_eq!(chart.header("content-type"), "image/png");
+    assert!(chart.body.len() <= 20 * 1024, "{} bytes", chart.body.len());
+    let image = image::load_from_memory(&chart.body).unwrap();
+    assert_eq!((image.width(), image.height()), (1000, 600));
+    for tags in [
+        chart.header("etag").to_owned(),
+        format!("\"x\", W/{}", chart.header("etag")),
+    ] {
+        let request = Request::get("/chart.png").header("if-none-match", tags);
+        let answer = app.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!((answer.status.as_u16(), answer.body.len()), (304, 0));
+        assert_eq!(answer.header("etag"), chart.header("etag"));
+    }
+    let svg = app.get("/chart.svg?lang=en&top=3").await.text();
+    for part in ["People registered by city", "22 more cities", "Total: 25"] {
+        assert!(svg.contains(part), "{part} in {svg}");
+    }
+}
+
+#[tokio::test]
+async fn sizes_have_their_bounds() {
+    let app = TestApp::new().await;
+    for query in [
+        "width=320&height=240",
+        "width=2000&height=2000&top=50",
+        "top=1",
+    ] {
+        assert_eq!(
+            app.get(&format!("/chart.png?{query}")).await.status,
+            200,
+            "{query}"
+        );
+    }
+    for (query, named) in [
+        ("width=319", "width"),
+        ("width=2001", "width"),
+        ("height=239", "height"),
+        ("height=2001", "height"),
+        ("top=0", "top"),
+        ("top=51", "top"),
+        ("width=wide", "width"),
+        ("size=9", "width"),
+    ] {
+        let answer = app.get(&format!("/chart.svg?{query}")).await;
+        assert_eq!(answer.status, 400, "{query}");
+        assert!(
+            answer.json()["detail"].as_str().unwrap().contains(named),
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chart_is_drawn_once_however_many_ask() {
+    let app = TestApp::new().await;
+    register(&app, "11001").await;
+    app.get("/totals").await;
+    let asked = (0..50).map(|_| app.get("/chart.png"));
+    let answers = futures::future::join_all(asked).await;
+    assert!(answers.iter().all(|answer| answer.body == answers[0].body));
+    assert_eq!(app.app.board.charts_drawn(), 1);
+    app.staff("/report.xlsx").await;
+    app.get("/chart.png").await;
+    assert_eq!(app.app.board.charts_drawn(), 2);
+}

@@ -1,0 +1,150 @@
+//! What a browser without JavaScript gets.
+
+use crate::app::{CARD, Form, TestApp};
+
+const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+
+/// The value of a hidden or typed input.
+fn value(page: &str, name: &str) -> String {
+    let at = page
+        .find(&format!("name=\"{name}\""))
+        .unwrap_or_else(|| panic!("no {name}"));
+    let rest = &page[at..];
+    let start = rest.find("value=\"").expect("a value") + 7;
+    rest[start..].split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_form_speaks_spanish_first() {
+    let app = TestApp::new().await;
+    let page = app.page("/").await;
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(page.text().contains("<html lang=\"es\">"));
+    assert!(
+        app.page("/?lang=en")
+            .await
+            .text()
+            .contains("<html lang=\"en\">")
+    );
+    let keys: std::collections::HashSet<_> = [
+        value(&page.text(), "idempotency_key"),
+        value(&app.page("/").await.text(), "idempotency_key"),
+    ]
+    .into();
+    assert_eq!(keys.len(), 2, "each form has a key of its own");
+}
+
+#[tokio::test]
+async fn a_browser_is_sent_to_the_confirmation() {
+    let app = TestApp::new().await;
+    let page = app.page("/?lang=en").await.text();
+    let form = Form::whole().text("idempotency_key", value(&page, "idempotency_key"));
+    for _ in 0..2 {
+        let answer = app
+            .send(form.request_to("/registrations?lang=en", &[HTML]))
+            .await;
+        assert_eq!(answer.status, 303);
+        let confirmation = app.page(answer.header("location")).await;
+        assert_eq!(confirmation.status, 200);
+        let text = confirmation.text();
+        assert!(text.contains("Bogotá, D.C.") && text.contains("<html lang=\"en\">"));
+        assert!(!text.contains("Ana"), "the address is public");
+    }
+    assert_eq!(app.rows().await, 1, "a second click registers nobody else");
+}
+
+#[tokio::test]
+async fn errors_come_back_with_what_was_typed() {
+    let app = TestApp::new().await;
+    let form = Form::whole()
+        .with("name", "<script>alert(1)</script>")
+        .with("city", "La Union")
+        .text("email", "nobody")
+        .text("idempotency_key", "kept-key-1234");
+    let answer = app
+        .send(form.request_to("/registrations?lang=es", &[HTML]))
+        .await;
+    assert_eq!(answer.status, 422);
+    let page = answer.text();
+    assert!(page.contains("<title>Error:"));
+    assert!(page.contains("href=\"#email\"") && page.contains("id=\"email-error\""));
+    assert!(page.contains("&#60;script&#62;alert(1)") && !page.contains("<script>alert"));
+    assert_eq!(value(&page, "email"), "nobody");
+    assert_eq!(value(&page, "idempotency_key"), "kept-key-1234");
+    assert_eq!(
+        page.matches("type=\"radio\"").count(),
+        5,
+        "four cities and none of them"
+    );
+    assert!(page.contains("value=\"52399\""));
+}
+
+#[tokio::test]
+async fn a_photo_too_large_keeps_what_was_typed() {
+    let app = TestApp::new().await;
+    let mut photo = CARD.to_vec();
+    photo.resize(12 * 1024 * 1024, 0);
+    let form = Form::default()
+        .file("photo", "x.jpg", &photo)
+        .text("name", "Ana María")
+        .text("city", "Cali");
+    let answer = app.send(form.request(&[HTML])).await;
+    assert_eq!(answer.status, 413);
+    assert_eq!(value(&answer.text(), "name"), "Ana María");
+}
+
+#[tokio::test]
+async fn a_form_that_was_sent_already_gets_a_new_key() {
+    let app = TestApp::new().await;
+    let form = Form::whole().text("idempotency_key", "used-key-1234");
+    assert_eq!(app.send(form.request(&[HTML])).await.status, 303);
+    let other = form.with("name", "Otra Persona");
+    let answer = app.send(other.request(&[HTML])).await;
+    assert_eq!(answer.status, 409);
+    let key = value(&answer.text(), "idempotency_key");
+    assert_ne!(key, "used-key-1234");
+    let again = other.with("idempotency_key", key);
+    assert_eq!(app.send(again.request(&[HTML])).await.status, 303);
+    assert_eq!(app.rows().await, 2);
+}
+
+#[tokio::test]
+async fn pages_use_only_their_own_files() {
+    let app = TestApp::new().await;
+    let page = app.page("/").await.text();
+    let files: Vec<&str> = page
+        .split('"')
+        .filter(|part| part.starts_with("/assets/"))
+        .collect();
+    assert!(files.len() >= 3);
+    for file in files {
+        let answer = app.get(file).await;
+        assert_eq!(answer.status, 200, "{file}");
+        assert!(answer.header("cache-control").contains("immutable"));
+    }
+    assert!(!page.contains("http://") && !page.contains("https://"));
+    assert!(!page.contains(" style=") && !page.contains("<style"));
+}
+
+#[tokio::test]
+async fn a_problem_is_a_page_for_a_browser() {
+    let app = TestApp::new().await;
+    let answer = app.page("/nada?lang=es").await;
+    assert_eq!(answer.status, 404);
+    assert!(answer.header("content-type").starts_with("text/html"));
+    assert!(answer.text().contains(answer.header("x-request-id")));
+}
+
+#[tokio::test]
+async fn cities_are_suggested() {
+    let app = TestApp::new().await;
+    let answer = app.get("/cities?q=mede").await;
+    assert_eq!(answer.json()["cities"][0]["name"], "Medellín");
+    assert_eq!(
+        app.get("/cities?q=a").await.json()["cities"]
+            .as_array()
+            .unwrap()
+            .len(),
+        20
+    );
+}

@@ -1,0 +1,230 @@
+//! The report: every row, the right total, names unchanged.
+
+use std::io::Cursor;
+
+use calamine::{Data, DataType as _, Reader as _, Xlsx};
+
+use crate::app::{Form, TestApp};
+
+/// What people are called, or what would break a spreadsheet if they were.
+const NAMES: [&str; 12] = [
+    "=1+1",
+    "+57 300",
+    "-1",
+    "@SUM(A1)",
+    "_x0041_",
+    "<b>&amp;\"'</b>",
+    "  Ana  dos  espacios",
+    "محمد بن عبد الله",
+    "李小龍",
+    "Zoë\u{200d}Ñandú\u{301}",
+    "O'Neill \\ \"Quote\", hijo",
+    "]]>",
+];
+
+fn read(bytes: Vec<u8>) -> Xlsx<Cursor<Vec<u8>>> {
+    Xlsx::new(Cursor::new(bytes)).expect("a workbook")
+}
+
+async fn register(app: &TestApp, name: &str, city: &str) {
+    let form = Form::whole().with("name", name).with("city", city);
+    assert_eq!(app.post(&form).await.status, 201, "{name}");
+}
+
+#[tokio::test]
+async fn names_arrive_unchanged() {
+    let app = TestApp::new().await;
+    let emoji = "🦠".repeat(200);
+    let names: Vec<&str> = NAMES.iter().copied().chain([emoji.as_str()]).collect();
+    for name in &names {
+        register(&app, name, "76001").await;
+    }
+    let mut workbook = read(app.staff("/report.xlsx").await.body);
+    let sheet = workbook.worksheet_range("Cali").unwrap();
+    let read: Vec<_> = sheet.rows().skip(1).map(|row| row[2].clone()).collect();
+    let sent: Vec<_> = names
+        .iter()
+        .map(|name| Data::String(name.trim().to_owned()))
+        .collect();
+    assert_eq!(read[..names.len()], sent);
+
+    let csv = app.staff("/report.csv").await.body;
+    let csv = csv
+        .strip_prefix("\u{feff}".as_bytes())
+        .expect("a byte order mark");
+    let rows: Vec<csv::StringRecord> = csv::Reader::from_reader(csv)
+        .records()
+        .map(Result::unwrap)
+        .collect();
+    for (row, name) in rows.iter().zip(&names) {
+        assert_eq!(row[2].trim_start_matches('\''), name.trim());
+        assert!(
+            !row[2].starts_with(['=', '+', '-', '@']),
+            "no formula: {}",
+            &row[2]
+        );
+    }
+    assert_eq!(rows.len(), names.len());
+}
+
+#[tokio::test]
+async fn a_row_says_everything_of_a_registration() {
+    let app = TestApp::new().await;
+    let form = Form::whole()
+        .text("document_number", "0012.345")
+        .text("email", "ana@example.com");
+    let reference = app.post(&form).await.json()["reference"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let mut workbook = read(app.staff("/report.xlsx?lang=en").await.body);
+    assert_eq!(workbook.sheet_names(), ["Summary", "Bogotá, D.C."]);
+    let sheet = workbook.worksheet_range("Bogotá, D.C.").unwrap();
+    let row: Vec<_> = sheet.rows().nth(1).unwrap().to_vec();
+    let text = |text: &str| Data::String(text.to_owned());
+    assert_eq!(row[0], Data::Float(1.0));
+    assert_eq!(
+        row[1..6],
+        [
+            text(&reference),
+            text("Ana María Ñáñez"),
+            text("0012345"),
+            text("Bogotá, D.C."),
+            text("Bogotá, D.C."),
+        ]
+    );
+    assert!(row[6].is_datetime(), "a date is a date: {:?}", row[6]);
+    assert_eq!(row[7], text("ana@example.com"));
+    assert_eq!(
+        row[8],
+        text(&format!(
+            "https://padron.example/registrations/{reference}/photo"
+        ))
+    );
+}
+
+#[tokio::test]
+async fn the_total_is_the_number_of_rows() {
+    let app = TestApp::new().await;
+    for (name, city) in [
+        ("A", "11001"),
+        ("B", "05400"),
+        ("C", "52399"),
+        ("D", "11001"),
+    ] {
+        register(&app, name, city).await;
+    }
+    let mut workbook = read(app.staff("/report.xlsx").await.body);
+    assert_eq!(
+        workbook.sheet_names(),
+        [
+            "Resumen",
+            "La Unión, Antioquia",
+            "Bogotá, D.C.",
+            "La Unión, Nariño"
+        ]
+    );
+    let summary = workbook.worksheet_range("Resumen").unwrap();
+    let cells: Vec<_> = summary.rows().flatten().collect();
+    assert!(cells.contains(&&Data::String("Todas las ciudades".into())));
+    assert!(
+        cells.contains(&&Data::String("test-1".into())),
+        "the replica that wrote it"
+    );
+    let total = summary.rows().next_back().unwrap();
+    assert_eq!(
+        (&total[0], &total[2]),
+        (&Data::String("Total".into()), &Data::Float(4.0))
+    );
+    assert_eq!(app.get("/totals").await.json()["total"], 4);
+}
+
+#[tokio::test]
+async fn a_report_of_one_city_has_that_city_only() {
+    let app = TestApp::new().await;
+    register(&app, "A", "11001").await;
+    register(&app, "B", "05001").await;
+    let answer = app.staff("/report.xlsx?city=medellin").await;
+    let disposition = answer.header("content-disposition").to_owned();
+    assert!(
+        disposition.starts_with("attachment; filename=\"padron-05001-20"),
+        "{disposition}"
+    );
+    assert!(
+        disposition.contains("filename*=UTF-8''padron-Medell%C3%ADn-20"),
+        "{disposition}"
+    );
+    assert_eq!(read(answer.body).sheet_names(), ["Resumen", "Medellín"]);
+    let csv = app.staff("/report.csv?city=05001").await.text();
+    assert!(csv.contains(",B,") && !csv.contains(",A,"));
+}
+
+#[tokio::test]
+async fn a_report_without_rows_is_a_report() {
+    let app = TestApp::new().await;
+    assert_eq!(
+        read(app.staff("/report.xlsx").await.body).sheet_names(),
+        ["Resumen"]
+    );
+    let mut workbook = read(app.staff("/report.xlsx?city=05001").await.body);
+    assert_eq!(workbook.sheet_names(), ["Resumen", "Medellín"]);
+    let sheet = workbook.worksheet_range("Medellín").unwrap();
+    assert_eq!(
+        sheet.rows().next_back().unwrap()[..2],
+        [Data::String("Total".into()), Data::Float(0.0)]
+    );
+    assert_eq!(app.staff("/report.csv").await.text().lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_city_that_is_none_is_refused() {
+    let app = TestApp::new().await;
+    for (city, code) in [
+        ("", "required"),
+        ("Atlantis", "unknown"),
+        ("La%20Uni%C3%B3n", "ambiguous"),
+    ] {
+        let answer = app.staff(&format!("/report.xlsx?city={city}")).await;
+        assert_eq!(answer.status, 422);
+        assert_eq!(answer.json()["errors"][0]["code"], code);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_missing_breaks_the_report_and_says_which() {
+    let app = TestApp::new().await;
+    register(&app, "Ana", "11001").await;
+    let folder = app.folder.path().join("keys");
+    let mut keyring = padron::seal::Keyring::read(&folder).unwrap();
+    keyring.rotate();
+    keyring.replace(&folder).unwrap();
+    let app = app.restart().await;
+    register(&app, "Luz", "11001").await;
+    assert_eq!(
+        app.rows().await,
+        2,
+        "what the old key sealed opens beside the new"
+    );
+    // Without the first key, only what the second sealed can be opened.
+    let text = std::fs::read_to_string(&folder).unwrap();
+    let keys: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("key"))
+        .collect();
+    let last = text.lines().last().unwrap();
+    std::fs::write(&folder, format!("{}\n{last}\n", keys.join("\n"))).unwrap();
+    let app = app.restart().await;
+    let request = axum::http::Request::get("/report.csv")
+        .header("authorization", format!("Bearer {}", crate::app::TOKEN))
+        .body(axum::body::Body::empty());
+    let answer = app.raw(request.unwrap()).await;
+    let error = http_body_util::BodyExt::collect(answer.into_body())
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("which the key file does not hold"),
+        "{error}"
+    );
+}

@@ -1,0 +1,185 @@
+//! Who may do what, and how a browser signs in.
+
+use axum::{body::Body, http::Request};
+
+use crate::app::{Answer, Form, TOKEN, TestApp};
+
+const STAFF_ONLY: [&str; 4] = [
+    "/report.xlsx",
+    "/report.csv",
+    "/staff",
+    "/registrations/K7QM-3XPD/photo",
+];
+
+async fn sign_in(app: &TestApp, token: &str) -> Answer {
+    let request = Request::post("/staff/sign-in")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from(format!("token={token}")));
+    app.send(request.unwrap()).await
+}
+
+fn cookie(answer: &Answer) -> String {
+    answer
+        .header("set-cookie")
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+async fn with_cookie(app: &TestApp, method: &str, path: &str, cookie: &str) -> Answer {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("cookie", cookie);
+    app.send(request.body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn strangers_are_kept_out() {
+    let app = TestApp::new().await;
+    for path in STAFF_ONLY {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status, 401, "{path}");
+        assert_eq!(answer.json()["type"], "unauthorized");
+        assert!(answer.header("www-authenticate").starts_with("Bearer"));
+        let page = app.page(path).await;
+        assert_eq!(
+            (page.status.as_u16(), page.header("location")),
+            (303, "/staff/sign-in")
+        );
+        for wrong in [
+            "Bearer wrong",
+            &format!("Bearer {TOKEN}x"),
+            &format!("Basic {TOKEN}"),
+            "Bearer ",
+        ] {
+            let request = Request::get(path).header("authorization", wrong);
+            let answer = app.send(request.body(Body::empty()).unwrap()).await;
+            assert_eq!(answer.status, 401, "{path} {wrong}");
+        }
+        assert_eq!(
+            with_cookie(&app, "GET", path, "__Host-padron=0000")
+                .await
+                .status,
+            401
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_browser_signs_in_and_out() {
+    let app = TestApp::new().await;
+    let answer = sign_in(&app, TOKEN).await;
+    assert_eq!(answer.status, 303);
+    let set = answer.header("set-cookie");
+    assert!(set.starts_with("__Host-padron="), "{set}");
+    for attribute in ["HttpOnly", "Secure", "SameSite=Lax", "Path=/"] {
+        assert!(set.contains(attribute), "{set}");
+    }
+    let cookie = cookie(&answer);
+    assert!(!cookie.contains(TOKEN));
+    assert_eq!(
+        with_cookie(&app, "GET", "/staff", &cookie).await.status,
+        200
+    );
+    assert_eq!(
+        with_cookie(&app, "GET", "/report.xlsx", &cookie)
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        with_cookie(&app, "POST", "/staff/sign-out", &cookie)
+            .await
+            .status,
+        303
+    );
+    assert_eq!(
+        with_cookie(&app, "GET", "/staff", &cookie).await.status,
+        401,
+        "on the server too"
+    );
+}
+
+#[tokio::test]
+async fn a_session_survives_a_restart() {
+    let app = TestApp::new().await;
+    let cookie = cookie(&sign_in(&app, TOKEN).await);
+    let app = app.restart().await;
+    assert_eq!(
+        with_cookie(&app, "GET", "/staff", &cookie).await.status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn the_code_of_the_link_signs_in_once() {
+    let app = TestApp::new().await;
+    let now = "2026-11-21T12:00:00Z".parse().unwrap();
+    let code = app.app.sign_in_code(now).await.unwrap();
+    let page = app
+        .page(&format!("/staff/sign-in?code={code}"))
+        .await
+        .text();
+    assert!(page.contains(&code), "the code is typed already");
+    let session = format!("__Host-padron={code}");
+    assert_eq!(
+        with_cookie(&app, "GET", "/staff", &session).await.status,
+        401,
+        "a code is no session"
+    );
+    let fresh = app.app.sign_in_code(jiff_now()).await.unwrap();
+    assert_eq!(sign_in(&app, &fresh).await.status, 303);
+    assert_eq!(sign_in(&app, &fresh).await.status, 401, "only once");
+}
+
+#[tokio::test]
+async fn an_old_code_signs_nobody_in() {
+    let app = TestApp::new().await;
+    let long_ago = "2020-01-01T00:00:00Z".parse().unwrap();
+    let code = app.app.sign_in_code(long_ago).await.unwrap();
+    let answer = sign_in(&app, &code).await;
+    assert_eq!(answer.status, 401);
+    assert!(answer.header("set-cookie").is_empty());
+    assert!(answer.text().contains("Error:"));
+}
+
+#[tokio::test]
+async fn over_plain_http_the_cookie_is_not_secure_so_that_it_comes_back() {
+    let app = TestApp::with_arguments(&["--public-url", "http://127.0.0.1:4000"]).await;
+    let answer = sign_in(&app, TOKEN).await;
+    let set = answer.header("set-cookie");
+    assert!(
+        set.starts_with("padron=") && !set.contains("Secure"),
+        "{set}"
+    );
+    assert_eq!(
+        with_cookie(&app, "GET", "/staff", &cookie(&answer))
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn the_dashboard_shows_chart_totals_and_reports() {
+    let app = TestApp::new().await;
+    app.post(&Form::whole()).await;
+    app.staff("/report.xlsx").await;
+    let page = app.staff("/staff?lang=en").await.text();
+    for part in [
+        "/chart.png?lang=en",
+        "1 person registered",
+        "/report.xlsx?city=11001",
+        "/report.csv",
+        "Bogotá, D.C.",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the code must be good now")]
+fn jiff_now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
