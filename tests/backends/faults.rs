@@ -1,0 +1,146 @@
+//! What photos and the sweep do when a tier fails: nothing that could lose a photo.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
+
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
+use padron::{
+    photos::{Photos, PhotosError},
+    registration::PhotoKey,
+    store::Store,
+    sweep::{SweepError, sweep_once},
+};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{
+    doubles::{FailingObjects, FailingStore, Refused},
+    photos::{Tier, in_memory, path, small},
+    store::sqlite_file,
+    support::{photo_key, plain},
+};
+
+/// Several batches of the sweep, with one that is not full.
+const PHOTOS: u32 = 1_201;
+
+/// A tier of [`PHOTOS`] photos that no record names, and their keys.
+async fn unnamed_photos() -> (Tier, HashSet<PhotoKey>) {
+    let (tier, ()) = in_memory().await;
+    let keys: HashSet<_> = (0..PHOTOS).map(photo_key).collect();
+    for &key in &keys {
+        tier.lay(key, b"sealed".to_vec()).await;
+    }
+    (tier, keys)
+}
+
+/// A store that the sweep may believe: one without records is taken for the wrong one.
+async fn store_with_a_record() -> (Arc<dyn Store>, TempDir) {
+    let (store, folder) = sqlite_file().await;
+    // Its photo is none of those that are laid.
+    store.insert(&plain(1)).await.unwrap();
+    (store, folder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_refuses_to_believe_an_empty_store() {
+    let (store, _folder) = sqlite_file().await;
+    let (tier, keys) = unnamed_photos().await;
+    let swept = sweep_once(&*store, &tier.photos, Timestamp::MAX).await;
+    assert!(matches!(swept, Err(SweepError::Empty)), "{swept:?}");
+    assert_eq!(left(&tier, &keys).await, keys);
+}
+
+/// The same tier, which refuses some of what it is asked.
+fn refusing(tier: &Tier, refused: Refused) -> (Photos, Arc<FailingObjects>) {
+    let objects = Arc::new(FailingObjects {
+        inner: tier.objects.clone(),
+        refused,
+        removals: Arc::default(),
+    });
+    (Photos::new(objects.clone(), tier.keyring.clone()), objects)
+}
+
+/// Those of `keys` whose object is still there.
+async fn left(tier: &Tier, keys: &HashSet<PhotoKey>) -> HashSet<PhotoKey> {
+    let paths: HashSet<_> = tier.paths().await.into_iter().collect();
+    let keys = keys.iter().copied();
+    keys.filter(|&key| paths.contains(&path(key))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_removes_nothing_when_the_store_is_away() {
+    let (store, _folder) = store_with_a_record().await;
+    let (tier, keys) = unnamed_photos().await;
+    let away = FailingStore {
+        inner: store,
+        answers_left: 0.into(),
+        asked: Mutex::default(),
+    };
+    let swept = sweep_once(&away, &tier.photos, Timestamp::MAX).await;
+    assert!(matches!(swept, Err(SweepError::Store(_))), "{swept:?}");
+    assert_eq!(left(&tier, &keys).await, keys);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_touches_nothing_that_it_could_not_ask_about() {
+    let (store, _folder) = store_with_a_record().await;
+    let (tier, keys) = unnamed_photos().await;
+    let failing = FailingStore {
+        inner: store,
+        answers_left: 1.into(),
+        asked: Mutex::default(),
+    };
+    let swept = sweep_once(&failing, &tier.photos, Timestamp::MAX).await;
+    assert!(matches!(swept, Err(SweepError::Store(_))), "{swept:?}");
+    let asked = failing.asked.into_inner().unwrap();
+    assert!(!asked.is_empty() && asked.len() < keys.len());
+    let unasked: HashSet<_> = keys.difference(&asked).copied().collect();
+    assert_eq!(left(&tier, &keys).await, unasked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_stops_when_a_photo_cannot_be_removed() {
+    let (store, _folder) = store_with_a_record().await;
+    let (tier, keys) = unnamed_photos().await;
+    let (photos, objects) = refusing(&tier, Refused::RemovalsAfter(10));
+    let swept = sweep_once(&*store, &photos, Timestamp::MAX).await;
+    assert!(matches!(swept, Err(SweepError::Photos(_))), "{swept:?}");
+    assert_eq!(*objects.removals.lock().unwrap(), 11, "it went on");
+    assert_eq!(left(&tier, &keys).await.len(), keys.len() - 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_stops_when_the_photos_cannot_be_listed() {
+    let (store, _folder) = store_with_a_record().await;
+    let (tier, keys) = unnamed_photos().await;
+    for listed in [0, 1, keys.len() - 1] {
+        let (photos, _) = refusing(&tier, Refused::ListAfter(listed));
+        let swept = sweep_once(&*store, &photos, Timestamp::MAX).await;
+        assert!(matches!(swept, Err(SweepError::Photos(_))), "{swept:?}");
+        assert!(left(&tier, &keys).await.len() >= keys.len() - listed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn photos_say_when_their_store_is_away() {
+    let (tier, ()) = in_memory().await;
+    let stored = tier.put(Uuid::nil()).await;
+    let (photos, _) = refusing(&tier, Refused::All);
+    let errors = [
+        photos.put(Uuid::nil(), small()).await.err(),
+        photos.open(Uuid::nil(), &stored).await.err(),
+        photos.remove(stored.key).await.err(),
+        photos.ping().await.err(),
+        photos.put_before(Timestamp::MAX).try_next().await.err(),
+    ];
+    for (call, error) in errors.into_iter().enumerate() {
+        let away = matches!(error, Some(PhotosError::Unavailable(_)));
+        assert!(away, "call {call}: {error:?}");
+    }
+    // What is only away is still there later.
+    let opened = tier.photos.open(Uuid::nil(), &stored).await.unwrap();
+    assert_eq!(opened, small().bytes());
+}

@@ -1,0 +1,153 @@
+//! The promises of `Photos` and of the sweep over them, stamped over the object stores.
+
+mod keeping;
+mod sealing;
+mod sweep;
+
+use std::sync::Arc;
+
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
+use object_store::{
+    ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, memory::InMemory, path::Path,
+};
+use padron::{
+    photo::{Photo, clean},
+    photos::{Photos, PhotosUrl},
+    registration::{PhotoKey, StoredPhoto},
+    seal::Keyring,
+};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// The one list of cases; one that is missing here is dead code, which the compiler tells.
+macro_rules! every_case {
+    ($backend:ident, $start:ident, $attributes:tt) => {
+        stamp! { $backend, $start, $attributes,
+            sealing {
+                what_was_put_opens_byte_for_byte,
+                one_photo_put_twice_is_two_photos,
+                another_owner_cannot_open_it,
+                swapped_objects_do_not_open,
+                a_moved_object_does_not_open,
+                a_record_that_names_anothers_object_does_not_open_it,
+                a_changed_object_does_not_open,
+                a_cut_or_longer_object_does_not_open,
+                what_lies_there_shows_nothing_of_the_photo,
+                old_photos_open_after_the_keys_were_rotated,
+                a_missing_key_is_named,
+            }
+            keeping {
+                a_removed_one_is_missing,
+                an_empty_store_answers,
+                only_what_was_put_before_is_listed,
+                foreign_objects_are_not_listed,
+            }
+            sweep {
+                only_old_photos_that_no_record_names_go,
+                more_than_a_batch_is_swept,
+            }
+        }
+    };
+}
+
+every_case!(folder, local_folder, []);
+every_case!(memory, in_memory, []);
+
+/// The photo tier, and the store behind it as whoever steals or damages it would see it.
+pub(crate) struct Tier {
+    pub(crate) photos: Photos,
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) keyring: Arc<Keyring>,
+}
+
+impl Tier {
+    /// Puts a photo, of which it does not matter what it shows.
+    pub(crate) async fn put(&self, owner: Uuid) -> StoredPhoto {
+        self.photos.put(owner, small()).await.unwrap()
+    }
+
+    /// When a photo was put, by the store's own clock.
+    pub(crate) async fn put_at(&self, key: PhotoKey) -> Timestamp {
+        let object = self.objects.head(&path(key)).await.unwrap();
+        Timestamp::from_millisecond(object.last_modified.timestamp_millis()).unwrap()
+    }
+
+    /// Puts a photo later than `time`, as soon as the store's clock has gone past it.
+    pub(crate) async fn put_after(&self, time: Timestamp, owner: Uuid) -> StoredPhoto {
+        loop {
+            let stored = self.put(owner).await;
+            if self.put_at(stored.key).await > time {
+                return stored;
+            }
+            self.objects.delete(&path(stored.key)).await.unwrap();
+        }
+    }
+
+    /// The object of a photo, as it lies there.
+    async fn object(&self, key: PhotoKey) -> Vec<u8> {
+        let object = self.objects.get(&path(key)).await.unwrap();
+        object.bytes().await.unwrap().to_vec()
+    }
+
+    /// Lays `content` where the object of a photo is.
+    pub(crate) async fn lay(&self, key: PhotoKey, content: Vec<u8>) {
+        let payload = content.into();
+        self.objects.put(&path(key), payload).await.unwrap();
+    }
+
+    /// Where everything is that lies there, in order.
+    pub(crate) async fn paths(&self) -> Vec<Path> {
+        let all = self.objects.list(None).map_ok(|object| object.location);
+        let mut all: Vec<_> = all.try_collect().await.unwrap();
+        all.sort();
+        all
+    }
+
+    /// The photos put before `time`, in order.
+    async fn before(&self, time: Timestamp) -> Vec<PhotoKey> {
+        let mut keys: Vec<_> = self.photos.put_before(time).try_collect().await.unwrap();
+        keys.sort_by_key(|key: &PhotoKey| key.0);
+        keys
+    }
+}
+
+/// The name of a photo's object, which is part of what is stored.
+pub(crate) fn path(key: PhotoKey) -> Path {
+    Path::from(format!("photos/{}", key.0))
+}
+
+/// A photo of 346 bytes.
+pub(crate) fn small() -> Photo {
+    clean(include_bytes!("../../fixtures/photo/lossy.webp")).unwrap()
+}
+
+/// A photo of an ID card, 34 KB.
+fn card() -> Photo {
+    clean(include_bytes!("../../fixtures/card.jpg")).unwrap()
+}
+
+/// Photos in a new folder.
+async fn local_folder() -> (Tier, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let keyring = Arc::new(Keyring::generate());
+    let url = PhotosUrl::File(folder.path().into());
+    let tier = Tier {
+        photos: Photos::connect(&url, keyring.clone()).unwrap(),
+        objects: Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap()),
+        keyring,
+    };
+    (tier, folder)
+}
+
+/// Photos in memory.
+pub(crate) async fn in_memory() -> (Tier, ()) {
+    let objects = Arc::new(InMemory::new());
+    let keyring = Arc::new(Keyring::generate());
+    let tier = Tier {
+        photos: Photos::new(objects.clone(), keyring.clone()),
+        objects,
+        keyring,
+    };
+    (tier, ())
+}

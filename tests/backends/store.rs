@@ -1,0 +1,88 @@
+//! The promises of `trait Store`, stamped over its backends.
+
+mod board;
+mod claim;
+mod erase;
+mod insert;
+mod life;
+mod rows;
+mod sessions;
+mod totals;
+mod unnamed;
+
+use std::sync::Arc;
+
+use padron::store::{Store, StoreUrl, connect};
+use tempfile::TempDir;
+
+/// The one list of cases; one that is missing here is dead code, which the compiler tells.
+macro_rules! every_case {
+    ($backend:ident, $start:ident, $attributes:tt) => {
+        stamp! { $backend, $start, $attributes,
+            insert {
+                one_that_is_free_is_new_and_found_with_every_field,
+                a_race_of_one_idempotency_tag_has_one_winner_that_all_are_told,
+                a_race_of_one_document_tag_has_one_winner,
+                a_race_of_one_reference_has_one_winner,
+                same_key_is_the_answer_when_another_tag_is_taken_too,
+                a_conflict_stores_nothing,
+                the_same_record_again_is_new_and_stored_once,
+                a_race_of_one_record_with_itself_is_new_for_all,
+                records_without_tags_never_conflict,
+                an_unknown_reference_finds_nothing,
+            }
+            rows {
+                an_empty_store_has_no_rows,
+                thousands_come_whole_in_order_of_city_and_id,
+                one_city_is_counted_and_read_alone,
+                an_unknown_city_is_empty,
+                what_is_written_later_is_in_neither_counts_nor_rows,
+                counts_and_rows_agree_amid_writes,
+                a_reader_that_leaves_early_does_no_harm,
+                few_blocks_wait_for_a_slow_reader,
+            }
+            erase {
+                what_is_erased_is_gone_and_its_tags_are_free,
+                a_race_of_erasures_has_one_winner,
+            }
+            totals {
+                they_are_what_rows_count_and_grow,
+                every_racing_insert_is_counted_once,
+            }
+            unnamed {
+                only_keys_that_no_record_names_are_given,
+            }
+            board {
+                there_is_none_at_first,
+                versions_follow_each_other,
+                only_a_newer_one_is_given,
+                a_race_of_one_version_has_one_winner,
+            }
+            sessions {
+                one_that_was_added_is_found_by_its_tag_until_it_expires,
+                adding_one_keeps_those_that_are_good,
+                one_ends_once,
+                an_expired_one_cannot_be_ended,
+                a_race_of_ends_has_one_winner,
+            }
+            claim {
+                the_first_stays,
+                a_race_has_one_answer,
+            }
+            life {
+                it_answers_a_ping,
+                after_its_end_every_call_fails,
+                its_end_amid_writes_leaves_nobody_waiting,
+            }
+        }
+    };
+}
+
+every_case!(sqlite, sqlite_file, []);
+
+/// A new SQLite file.
+pub(crate) async fn sqlite_file() -> (Arc<dyn Store>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = StoreUrl::Sqlite(folder.path().join("padron.db"));
+    (connect(&url).await.unwrap(), folder)
+}

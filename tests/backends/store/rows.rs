@@ -1,0 +1,160 @@
+//! Reading for a report: order, counts, and one moment of the store.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use padron::{
+    registration::Registration,
+    store::{BLOCK_ROWS, Row, Store},
+};
+
+use crate::support::{city, insert_all, plain, race, read, registration, row};
+
+/// Not in order, so that the order of the rows is nobody's but the store's.
+const CITIES: [&str; 7] = [
+    "76001", "05001", "97889", "11001", "00001", "99999", "08001",
+];
+
+/// More than a store may have waiting for a reader.
+const MANY: u32 = 5_000;
+
+/// People of several cities, each city's in no order of id.
+fn people(count: u32) -> Vec<Registration> {
+    let numbers = (0..count).rev();
+    let cities = CITIES.iter().cycle();
+    numbers
+        .zip(cities)
+        .map(|(number, code)| {
+            let one = if number % 3 == 0 { plain } else { registration };
+            Registration {
+                city: city(code),
+                ..one(number)
+            }
+        })
+        .collect()
+}
+
+/// As a report must show them.
+fn sorted(registrations: &[Registration]) -> Vec<Row> {
+    let mut rows: Vec<_> = registrations.iter().map(row).collect();
+    rows.sort_by_key(|row| (row.city, row.id));
+    rows
+}
+
+pub(super) async fn an_empty_store_has_no_rows(store: Arc<dyn Store>) {
+    assert_eq!(read(store.rows(None).await.unwrap()).await, []);
+}
+
+pub(super) async fn thousands_come_whole_in_order_of_city_and_id(store: Arc<dyn Store>) {
+    let people = people(MANY);
+    insert_all(&*store, &people).await;
+    let rows = read(store.rows(None).await.unwrap()).await;
+    // Thousands of differing rows would not help anybody who reads the failure.
+    assert_eq!(rows.len(), people.len());
+    for (read, inserted) in rows.iter().zip(&sorted(&people)) {
+        assert_eq!(read, inserted);
+    }
+}
+
+pub(super) async fn one_city_is_counted_and_read_alone(store: Arc<dyn Store>) {
+    // A city whose rows fill its blocks exactly, beside others.
+    let one = city("05001");
+    let mut people = people(700);
+    people.extend(
+        (1_000..)
+            .map(plain)
+            .take(2 * BLOCK_ROWS - 100)
+            .map(|plain| Registration { city: one, ..plain }),
+    );
+    insert_all(&*store, &people).await;
+    people.retain(|person| person.city == one);
+    assert_eq!(people.len(), 2 * BLOCK_ROWS);
+    let snapshot = store.rows(Some(one)).await.unwrap();
+    assert_eq!(snapshot.counts, [(one, people.len() as u64)].into());
+    assert!(read(snapshot).await == sorted(&people));
+}
+
+pub(super) async fn an_unknown_city_is_empty(store: Arc<dyn Store>) {
+    store.insert(&registration(1)).await.unwrap();
+    let snapshot = store.rows(Some(city("12345"))).await.unwrap();
+    assert_eq!(snapshot.counts, BTreeMap::new());
+    assert_eq!(read(snapshot).await, []);
+}
+
+pub(super) async fn what_is_written_later_is_in_neither_counts_nor_rows(store: Arc<dyn Store>) {
+    let people = people(MANY);
+    insert_all(&*store, &people).await;
+    let mut whole = store.rows(None).await.unwrap();
+    let one = store.rows(Some(people[0].city)).await.unwrap();
+    let begun = whole.blocks.recv().await.unwrap().unwrap();
+
+    // Before, between and behind what has been read, in known cities and in a new one.
+    let late: Vec<_> = ["00000", "00001", "11001", "76001", "99999"]
+        .into_iter()
+        .zip(MANY..)
+        .map(|(code, number)| Registration {
+            city: city(code),
+            ..registration(number)
+        })
+        .collect();
+    insert_all(&*store, &late).await;
+
+    let mut rest = Vec::new();
+    while let Some(block) = whole.blocks.recv().await {
+        rest.extend(block.unwrap());
+    }
+    let rows = [begun, rest].concat();
+    assert_eq!(whole.counts, crate::support::counts(&rows));
+    assert!(rows == sorted(&people), "a late row came in, or one went");
+
+    let mut of_one = people.clone();
+    of_one.retain(|person| person.city == people[0].city);
+    assert!(read(one).await == sorted(&of_one));
+
+    let now = read(store.rows(None).await.unwrap()).await;
+    assert!(now == sorted(&[people, late].concat()), "the next sees all");
+}
+
+pub(super) async fn counts_and_rows_agree_amid_writes(store: Arc<dyn Store>) {
+    const WRITES: u32 = 500;
+    // One writes, each row a commit of its own; the others read until they have seen all.
+    race((0..5).map(|who| {
+        let store = store.clone();
+        async move {
+            if who == 0 {
+                for number in 0..WRITES {
+                    store.insert(&registration(number)).await.unwrap();
+                }
+                return;
+            }
+            let mut seen = 0;
+            while seen < WRITES as usize {
+                // `read` compares the two.
+                let rows = read(store.rows(None).await.unwrap()).await;
+                assert!(rows.len() >= seen, "a row went");
+                seen = rows.len();
+            }
+        }
+    }))
+    .await;
+}
+
+pub(super) async fn a_reader_that_leaves_early_does_no_harm(store: Arc<dyn Store>) {
+    let people = people(MANY);
+    insert_all(&*store, &people).await;
+    // More than a pool of connections or of cursors would hold.
+    for _ in 0..40 {
+        drop(store.rows(None).await.unwrap());
+        let mut snapshot = store.rows(None).await.unwrap();
+        snapshot.blocks.recv().await.unwrap().unwrap();
+    }
+    store.ping().await.unwrap();
+    insert_all(&*store, &[registration(MANY)]).await;
+    let rows = read(store.rows(None).await.unwrap()).await;
+    assert_eq!(rows.len(), people.len() + 1);
+}
+
+pub(super) async fn few_blocks_wait_for_a_slow_reader(store: Arc<dyn Store>) {
+    let snapshot = store.rows(None).await.unwrap();
+    let ahead = snapshot.blocks.max_capacity();
+    assert!(ahead <= 8, "{ahead} blocks of {BLOCK_ROWS} rows may wait");
+}

@@ -1,0 +1,184 @@
+//! What the cases are made of: registrations that differ, races, snapshots read to their end.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use futures::{StreamExt as _, future::join_all};
+use jiff::Timestamp;
+use padron::{
+    city::CityCode,
+    photo::MediaType,
+    registration::{
+        DocumentNumber, Email, IdempotencyKey, Person, PersonName, PhotoKey, Reference,
+        Registration, StoredPhoto,
+    },
+    seal::{DataKey, Keyring, Tag, TagOf},
+    store::{BLOCK_ROWS, Inserted, Row, Snapshot, Store},
+};
+use tokio::sync::Barrier;
+use uuid::Uuid;
+
+/// Far beyond what the slowest case takes; a case that is not done by then hangs.
+const HANGS: Duration = Duration::from_mins(1);
+
+/// Inserts under way at once where a case needs many rows.
+const AT_ONCE: usize = 256;
+
+/// The keys of all records here. Nothing that a case expects depends on what they are.
+pub(crate) static KEYRING: LazyLock<Keyring> = LazyLock::new(Keyring::generate);
+
+/// Awaits `case`, and fails it when it does not come to an end.
+pub(crate) async fn or_hangs<T>(case: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(HANGS, case).await;
+    ended.expect("the case hangs")
+}
+
+/// A moment: `millisecond` after the first registration.
+pub(crate) fn time(millisecond: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_760_000_000_123 + millisecond).unwrap()
+}
+
+pub(crate) fn city(code: &str) -> CityCode {
+    code.parse().unwrap()
+}
+
+/// The `number`th reference; no two numbers share one.
+pub(crate) fn reference(number: u32) -> Reference {
+    let mut random = [0; 16];
+    for (place, pair) in (0..).zip(random.chunks_exact_mut(2)) {
+        // A pair below 30 is its own symbol.
+        pair[0] = u8::try_from(number / 30_u32.saturating_pow(place) % 30).unwrap();
+    }
+    Reference::from_random(random)
+}
+
+pub(crate) fn document_tag(number: &str) -> Tag {
+    let number = DocumentNumber::parse(number).unwrap();
+    KEYRING.tag(TagOf::Document, &[number.as_str().as_bytes()])
+}
+
+pub(crate) fn idempotency_tag(key: &str) -> Tag {
+    let key = IdempotencyKey::parse(key).unwrap();
+    KEYRING.tag(TagOf::IdempotencyKey, &[key.as_str().as_bytes()])
+}
+
+/// The `number`th person of a city, with everything that a registration may have. Any two differ in
+/// whatever is unique; a case says in a struct update what they share.
+pub(crate) fn registration(number: u32) -> Registration {
+    let number_bytes = number.to_be_bytes();
+    let registered_at = time(number.into());
+    let mut tail = [0; 10];
+    tail[..4].copy_from_slice(&number_bytes);
+    let id = uuid::Builder::from_unix_timestamp_millis(
+        registered_at.as_millisecond().unsigned_abs(),
+        &tail,
+    )
+    .into_uuid();
+    let document = format!("{}", 1_000_000_000 + u64::from(number));
+    let person = Person {
+        name: PersonName::parse(&format!("Ángela Ñáñez {number}")).unwrap(),
+        document_number: Some(DocumentNumber::parse(&document).unwrap()),
+        email: Some(Email::parse(&format!("persona{number}@example.com")).unwrap()),
+    };
+    Registration {
+        id,
+        reference: reference(number),
+        city: city("11001"),
+        registered_at,
+        sealed: person.seal(&KEYRING, id),
+        document_tag: Some(document_tag(&document)),
+        idempotency_tag: Some(idempotency_tag(&format!("key-{number:08}"))),
+        content_tag: KEYRING.tag(TagOf::Content, &[&number_bytes]),
+        photo: Some(StoredPhoto {
+            key: photo_key(number),
+            media_type: MediaType::Jpeg,
+            bytes: 1 + u64::from(number),
+            width: 640,
+            height: 480,
+            digest: KEYRING.tag(TagOf::Photo, &[&number_bytes]),
+            wrapped_key: DataKey::generate().wrap(&KEYRING, &number_bytes),
+        }),
+    }
+}
+
+/// One with nothing that must be unique but id and reference.
+pub(crate) fn plain(number: u32) -> Registration {
+    Registration {
+        document_tag: None,
+        idempotency_tag: None,
+        photo: None,
+        ..registration(number)
+    }
+}
+
+pub(crate) fn photo_key(number: u32) -> PhotoKey {
+    PhotoKey(Uuid::from_u128(number.into()))
+}
+
+/// What a report shows of a registration.
+pub(crate) fn row(of: &Registration) -> Row {
+    Row {
+        id: of.id,
+        reference: of.reference,
+        city: of.city,
+        registered_at: of.registered_at,
+        sealed: of.sealed.clone(),
+        has_photo: of.photo.is_some(),
+    }
+}
+
+/// Stores them, in about the order given.
+pub(crate) async fn insert_all(store: &dyn Store, registrations: &[Registration]) {
+    futures::stream::iter(registrations)
+        .map(|registration| store.insert(registration))
+        .buffer_unordered(AT_ONCE)
+        .for_each(async |inserted| assert_eq!(inserted.unwrap(), Inserted::New))
+        .await;
+}
+
+/// Starts `contenders` in tasks of their own, lets all go at once, and gives their answers in order.
+pub(crate) async fn race<T, F>(contenders: impl IntoIterator<Item = F>) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let contenders: Vec<_> = contenders.into_iter().collect();
+    let start = Arc::new(Barrier::new(contenders.len()));
+    let running = contenders.into_iter().map(|contender| {
+        let start = start.clone();
+        tokio::spawn(async move {
+            start.wait().await;
+            contender.await
+        })
+    });
+    // All are spawned before the first is awaited, or the barrier would never fall.
+    let running: Vec<_> = running.collect();
+    let answers = join_all(running).await;
+    answers.into_iter().map(Result::unwrap).collect()
+}
+
+/// Reads a snapshot to its end, and checks what holds of every snapshot: blocks of 1 to
+/// [`BLOCK_ROWS`] rows, in order of (city, id), as many of each city as are counted.
+pub(crate) async fn read(mut snapshot: Snapshot) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    while let Some(block) = snapshot.blocks.recv().await {
+        let block = block.unwrap();
+        assert!((1..=BLOCK_ROWS).contains(&block.len()), "{}", block.len());
+        rows.extend(block);
+    }
+    assert!(rows.is_sorted_by(|one, next| (one.city, one.id) < (next.city, next.id)));
+    assert_eq!(snapshot.counts, counts(&rows));
+    rows
+}
+
+/// Rows per city.
+pub(crate) fn counts(rows: &[Row]) -> BTreeMap<CityCode, u64> {
+    let mut counts = BTreeMap::new();
+    for row in rows {
+        *counts.entry(row.city).or_default() += 1;
+    }
+    counts
+}
