@@ -1,0 +1,15 @@
+//! The real program before the programs that people use: spreadsheet readers and a browser.
+//!
+//! All of it is ignored where those are not installed; `.ci/run` installs them.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where it stopped"
+)]
+
+#[expect(dead_code, reason = "the process tests use all of it")]
+#[path = "../process/server.rs"]
+mod server;
+
+mod browser;
+mod readers;

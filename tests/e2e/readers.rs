@@ -1,0 +1,103 @@
+//! A report of the running program, opened by openpyxl and `LibreOffice`.
+
+use std::{collections::BTreeMap, fs, process::Command};
+
+use reqwest::multipart::{Form, Part};
+
+use crate::server::Home;
+
+const CARD: &[u8] = include_bytes!("../../fixtures/card.jpg");
+
+const NAMES: [&str; 8] = [
+    "=1+1",
+    "+573001234567",
+    "@SUM(A1:A9)",
+    "_x0041_ <b>&amp;</b>",
+    "محمد بن عبد الله",
+    "🦠🦠🦠 李小龍",
+    "\"comillas\", y comas; Ñáñez",
+    "-1",
+];
+
+#[tokio::test]
+#[ignore = "needs LibreOffice and openpyxl: .ci/run installs them"]
+async fn spreadsheet_programs_read_what_was_registered() {
+    let home = Home::new();
+    assert!(
+        home.run(&["seed", "--count", "600", "--no-photos"])
+            .status
+            .success()
+    );
+    let server = home.start().await;
+    let client = reqwest::Client::new();
+    for name in NAMES {
+        let form = Form::new()
+            .text("name", name)
+            .text("city", "76001")
+            .part("photo", Part::bytes(CARD).file_name("card.jpg"));
+        let answer = client
+            .post(server.url("/registrations"))
+            .multipart(form)
+            .send()
+            .await;
+        assert_eq!(answer.unwrap().status(), 201);
+    }
+    let csv = String::from_utf8(server.fetch("/report.csv?lang=es").await).unwrap();
+    let (report, expected) = (home.path("report.xlsx"), home.path("expected.csv"));
+    fs::write(&report, server.fetch("/report.xlsx?lang=es").await).unwrap();
+    fs::write(&expected, tabs_of(&csv)).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/check_workbook.py");
+    let status = Command::new("/usr/bin/python3")
+        .arg(script)
+        .arg(report)
+        .arg(expected)
+        .status();
+    assert!(status.unwrap().success());
+    server.stop().await;
+}
+
+/// The rows of the CSV, tab by tab, each tab with its header and total.
+fn tabs_of(csv: &str) -> Vec<u8> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(csv.trim_start_matches('\u{feff}').as_bytes());
+    let mut rows = reader.records().map(Result::unwrap);
+    let header = rows.next().unwrap();
+    let mut cities: BTreeMap<(String, String), Vec<csv::StringRecord>> = BTreeMap::new();
+    let mut order = Vec::new();
+    for row in rows {
+        let city = (row[4].to_owned(), row[5].to_owned());
+        if !cities.contains_key(&city) {
+            order.push(city.clone());
+        }
+        cities.entry(city).or_default().push(row);
+    }
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for city in &order {
+        let shared = order.iter().filter(|other| other.0 == city.0).count() > 1;
+        let full = if shared {
+            format!("{}, {}", city.0, city.1)
+        } else {
+            city.0.clone()
+        };
+        let tab: String = full.chars().take(31).collect();
+        let rows = &cities[city];
+        writer
+            .write_record(std::iter::once(tab.as_str()).chain(&header))
+            .unwrap();
+        for row in rows {
+            // What makes a cell harmless in CSV is not needed in a workbook.
+            let cells = row.iter().map(|cell| match cell.strip_prefix('\'') {
+                Some(rest) if rest.starts_with(['=', '+', '-', '@']) => rest,
+                _ => cell,
+            });
+            writer
+                .write_record(std::iter::once(tab.as_str()).chain(cells))
+                .unwrap();
+        }
+        let total = rows.len().to_string();
+        let total = [tab.as_str(), "Total", &total, "", "", "", "", "", "", ""];
+        writer.write_record(total).unwrap();
+    }
+    writer.into_inner().unwrap()
+}

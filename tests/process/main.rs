@@ -1,0 +1,18 @@
+//! The real program, run as its operators run it: started, asked over sockets, signalled, killed.
+//!
+//! `server` starts and ends it; each other module keeps one of its promises.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where it stopped"
+)]
+
+mod crowd;
+mod durability;
+mod people;
+mod planted;
+mod privacy;
+mod report;
+mod server;
+mod shutdown;
+mod startup;

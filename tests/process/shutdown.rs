@@ -1,0 +1,128 @@
+//! Stopping: what is under way is finished, nothing acknowledged is lost, and who is in a hurry
+//! signals twice.
+
+use futures::{StreamExt as _, future::join};
+use reqwest::{Response, StatusCode};
+
+use crate::{
+    crowd::{Crowd, POSTERS, is_reported, is_served},
+    people::Random,
+    report,
+    server::{Home, Server, until},
+};
+
+/// Enough people that their report fits into no socket's buffers.
+const MANY: u64 = 60_000;
+
+/// Status of a process that a second signal ended.
+const INTERRUPTED: i32 = 130;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn posts_under_way_are_answered_or_can_be_sent_again() {
+    let home = Home::new();
+    let mut random = Random::new();
+    let crowd = Crowd::default();
+    for _ in 0..5 {
+        let mut server = home.start().await;
+        let before_the_end = random.below(10);
+        crowd.grow(before_the_end + 3 * POSTERS as u64, &mut random);
+        let end = async {
+            crowd.acknowledges(before_the_end).await;
+            server.terminate();
+        };
+        join(crowd.post_together(&server), end).await;
+        assert_eq!(server.ended().await.code(), Some(0));
+        let clients = crowd.clients.lock().unwrap();
+        assert!(
+            !clients.waiting.is_empty(),
+            "the signal came after the last post"
+        );
+    }
+    let server = home.start().await;
+    crowd.post_together(&server).await;
+    let clients = std::mem::take(&mut *crowd.clients.lock().unwrap());
+    assert_eq!(clients.kept.len() as u64, clients.born);
+    is_served(&server, &clients.kept).await;
+    is_reported(&server, &clients.kept).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_under_way_is_finished_unless_the_signal_is_repeated() {
+    let home = Home::new();
+    let seeded = home.run(&["seed", "--count", &MANY.to_string(), "--no-photos"]);
+    assert!(seeded.status.success(), "{seeded:?}");
+
+    let mut server = home.start().await;
+    assert_eq!(health(&home, &server), Some(0));
+    let report = begun_report(&server).await;
+    server.terminate();
+    drains(&server).await;
+    assert_eq!(health(&home, &server), Some(1));
+    // The client has taken nothing meanwhile, so the report cannot be finished yet.
+    assert!(!server.stdout().contains("report finished"));
+    let report = report::workbook(report.bytes().await.unwrap().to_vec());
+    assert_eq!(report.total, MANY);
+    assert_eq!(report.lines.len() as u64, MANY);
+    assert_eq!(server.ended().await.code(), Some(0));
+    assert!(server.stdout().contains("report finished"));
+    assert_eq!(health(&home, &server), Some(1));
+
+    let mut server = home.start().await;
+    let mut report = begun_report(&server).await.bytes_stream();
+    server.terminate();
+    drains(&server).await;
+    server.terminate();
+    assert_eq!(server.ended().await.code(), Some(INTERRUPTED));
+    assert!(!server.stdout().contains("report finished"));
+    let cut = async {
+        while report.next().await.transpose()?.is_some() {}
+        reqwest::Result::Ok(())
+    };
+    assert!(cut.await.is_err(), "a cut report must not look whole");
+}
+
+/// A report of which no more has been taken than its head.
+async fn begun_report(server: &Server) -> Response {
+    let report = server.get_as_staff("/report.xlsx").send().await.unwrap();
+    assert_eq!(report.status(), StatusCode::OK);
+    report
+}
+
+/// Waits until a balancer would send no more requests here.
+async fn drains(server: &Server) {
+    until("the drain", async || {
+        match server.get("/readyz").send().await {
+            Ok(answer) if answer.status() == StatusCode::OK => None,
+            Ok(answer) => {
+                assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+                Some(())
+            }
+            Err(_) => Some(()),
+        }
+    })
+    .await;
+}
+
+fn health(home: &Home, server: &Server) -> Option<i32> {
+    home.run(&["healthcheck", "--listen", &server.listen])
+        .status
+        .code()
+}
+
+#[tokio::test]
+async fn requests_that_never_come_to_an_end_do_not_hold_up_the_end() {
+    use std::io::Write as _;
+    let home = Home::new();
+    let mut server = home.start_with(&[("PADRON_DRAIN_SECONDS", "1")]).await;
+    let half_sent = [&server.listen, &server.ops_listen].map(|address| {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream
+            .write_all(b"POST /registrations HTTP/1.1\r\nhost: x\r\n")
+            .unwrap();
+        stream
+    });
+    server.terminate();
+    assert_eq!(server.ended().await.code(), Some(0));
+    drop(half_sent);
+}
