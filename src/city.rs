@@ -172,12 +172,18 @@ impl Cities {
             names: Vec::new(),
         };
         let mut reader = csv::Reader::from_reader(text.as_bytes());
-        for record in reader.deserialize::<Line>() {
-            let line = record.map_err(|error| CatalogueError::Line {
-                line: error.position().map_or(1, csv::Position::line),
-                problem: "not of the form code,municipality,department,aliases".into(),
-            })?;
-            cities.add(line)?;
+        let header = reader.headers().cloned().unwrap_or_default();
+        for record in reader.records() {
+            let bad = |position: Option<&csv::Position>, problem: &str| CatalogueError::Line {
+                line: line_at(text, position),
+                problem: problem.to_owned(),
+            };
+            let form = "not of the form code,municipality,department,aliases";
+            let record = record.map_err(|error| bad(error.position(), form))?;
+            let line = record.deserialize(Some(&header));
+            let line = line.map_err(|_| bad(record.position(), form))?;
+            let added = cities.add(line);
+            added.map_err(|problem| bad(record.position(), &problem))?;
         }
         if cities.all.is_empty() {
             return Err(CatalogueError::Empty);
@@ -185,28 +191,23 @@ impl Cities {
         Ok(cities)
     }
 
-    fn add(&mut self, line: Line) -> Result<(), CatalogueError> {
-        // The header is line 1, and no field of a catalogue spans lines.
-        let number = self.all.len() as u64 + 2;
-        let bad = |problem: String| CatalogueError::Line {
-            line: number,
-            problem,
-        };
+    /// Adds a city, or says what is wrong with its line.
+    fn add(&mut self, line: Line) -> Result<(), String> {
         let code: CityCode = line
             .code
             .parse()
-            .map_err(|error: NotACityCode| bad(error.to_string()))?;
+            .map_err(|error: NotACityCode| error.to_string())?;
         for (column, value) in [
             ("municipality", &line.municipality),
             ("department", &line.department),
         ] {
             if value.trim().is_empty() {
-                return Err(bad(format!("the {column} is empty")));
+                return Err(format!("the {column} is empty"));
             }
         }
         let index = self.all.len();
         if self.by_code.insert(code, index).is_some() {
-            return Err(bad(format!("code {code} stands twice")));
+            return Err(format!("code {code} stands twice"));
         }
         for name in std::iter::once(line.municipality.as_str()).chain(line.aliases.split('|')) {
             let name = fold(name);
@@ -329,6 +330,18 @@ impl Cities {
     }
 }
 
+/// The line of the record at `position`, which the reader takes from before the blank lines that it
+/// passes over.
+fn line_at(text: &str, position: Option<&csv::Position>) -> u64 {
+    let byte = position.map_or(0, csv::Position::byte);
+    let (before, rest) = text
+        .split_at_checked(usize::try_from(byte).unwrap_or(0))
+        .unwrap_or((text, ""));
+    let blank = rest.len() - rest.trim_start_matches(['\r', '\n']).len();
+    let lines = before.matches('\n').count() + rest[..blank].matches('\n').count();
+    lines as u64 + 1
+}
+
 /// Lower case without accents, every run of other than letters and digits one blank.
 fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
@@ -344,124 +357,4 @@ fn fold(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn cities() -> Cities {
-        Cities::embedded().unwrap()
-    }
-
-    #[test]
-    fn the_embedded_catalogue_is_whole() {
-        assert_eq!(cities().iter().count(), 1121);
-    }
-
-    #[test]
-    fn finds_by_code_name_department_and_alias() {
-        let cities = cities();
-        for text in [
-            "11001",
-            " 11001 ",
-            "Bogotá, D.C.",
-            "bogota",
-            "BOGOTÁ DC",
-            "Santafé  de Bogotá",
-        ] {
-            assert_eq!(cities.find(text).unwrap().code.as_str(), "11001", "{text}");
-        }
-        assert_eq!(
-            cities
-                .find("la victoria, valle del cauca")
-                .unwrap()
-                .department,
-            "Valle del Cauca"
-        );
-        assert_eq!(cities.find("Mompós").unwrap().code.as_str(), "13468");
-    }
-
-    #[test]
-    fn a_shared_name_is_answered_with_the_choices() {
-        let Err(NoCity::Ambiguous(choices)) = cities().find("La Unión") else {
-            panic!("La Unión must be ambiguous");
-        };
-        assert_eq!(choices.len(), 4);
-        for choice in choices {
-            assert_eq!(cities().find(&choice.full_name()).unwrap(), &choice);
-        }
-    }
-
-    #[test]
-    fn an_unknown_name_is_answered_with_what_looks_alike() {
-        let Err(NoCity::Unknown(choices)) = cities().find("Medelin") else {
-            panic!("Medelin must be unknown");
-        };
-        assert_eq!(choices[0].name, "Medellín");
-        assert!(choices.len() <= MAX_SUGGESTIONS);
-        assert_eq!(cities().find("").unwrap_err(), NoCity::Unknown(Vec::new()));
-    }
-
-    #[test]
-    fn search_puts_names_that_start_so_first() {
-        let cities = cities();
-        let found = cities.search("cali", 20);
-        assert_eq!(found[0].name, "Cali");
-        assert!(cities.search("a", 7).len() == 7);
-        assert!(cities.search("  ", 20).is_empty());
-    }
-
-    #[test]
-    fn a_bad_line_is_named() {
-        for (text, message) in [
-            (
-                "code,municipality,department,aliases\n05001,Medellín,Antioquia,\n5,X,Y,\n",
-                "line 3: a city code is five digits",
-            ),
-            (
-                "code,municipality,department,aliases\n05001,Medellín,Antioquia,\n05001,X,Y,\n",
-                "line 3: code 05001 stands twice",
-            ),
-            (
-                "code,municipality,department,aliases\n05001,,Antioquia,\n",
-                "line 2: the municipality is empty",
-            ),
-            (
-                "code,municipality,department,aliases\n05001,X\n",
-                "line 2: not of the form code,municipality,department,aliases",
-            ),
-            ("code,municipality,department,aliases\n", "holds no city"),
-        ] {
-            assert_eq!(Cities::parse(text).unwrap_err().to_string(), message);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_full_name_is_found_however_it_is_written(index in 0..1121_usize, upper: bool, bare: bool) {
-            let cities = cities();
-            let city = &cities.all[index];
-            let mut text = city.full_name();
-            if bare {
-                text = fold(&text);
-            }
-            if upper {
-                text = text.to_uppercase();
-            }
-            prop_assert_eq!(cities.find(&text).unwrap(), city);
-        }
-
-        #[test]
-        fn no_text_panics(text: String) {
-            let cities = cities();
-            let _ = cities.find(&text);
-            prop_assert!(cities.search(&text, 20).len() <= 20);
-        }
-
-        #[test]
-        fn folding_twice_changes_nothing(text: String) {
-            let once = fold(&text);
-            prop_assert_eq!(fold(&once), once);
-        }
-    }
-}
+mod tests;
