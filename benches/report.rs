@@ -248,7 +248,6 @@ async fn padron(tiers: &Tiers, sink: &mut Sink) -> anyhow::Result<u64> {
     let spec = ReportSpec {
         format: Format::Xlsx,
         city: None,
-        as_of: Timestamp::from_second(1_790_000_000)?,
         lang: Lang::default(),
         zone: TimeZone::get("America/Bogota")?,
         instance: "bench".into(),

@@ -23,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     chart::{self, Bar, Chart, RenderError, Size},
     city::Cities,
-    clock::now,
     lang::Lang,
     store::{Store, StoreError},
     totals::{Counted, Totals},
@@ -235,12 +234,7 @@ impl Board {
             if let Some(saved) = self.newest().await? {
                 return Ok(saved);
             }
-            let counted = Counted {
-                as_of: now(),
-                city: None,
-                counts: self.store.totals().await?,
-            };
-            let first = Totals::first(&counted);
+            let first = Totals::first(&self.store.totals().await?);
             if self.store.save_board(&first).await? {
                 return Ok(self.keep(first));
             }

@@ -59,8 +59,6 @@ pub struct ReportSpec {
     pub format: Format,
     /// The only city in it; all when `None`.
     pub city: Option<City>,
-    /// When its snapshot was taken.
-    pub as_of: Timestamp,
     /// Language of its words.
     pub lang: Lang,
     /// Zone of its times.
@@ -123,7 +121,7 @@ where
 {
     let (sink, chunks) = sink::channel();
     tracker.spawn(async move {
-        let report = Report::new(spec);
+        let report = Report::new(spec, snapshot.as_of);
         let (actor, format) = (report.spec.actor.clone(), report.spec.format);
         let city = report.spec.city.as_ref().map_or("all".to_owned(), |city| city.code.to_string());
         let written = report.write(snapshot, &sink, done).await;
@@ -150,6 +148,7 @@ where
 /// What the workers share.
 struct Report {
     spec: ReportSpec,
+    as_of: Timestamp,
     idle: Mutex<Vec<Workplace>>,
 }
 
@@ -177,9 +176,10 @@ struct Place {
 }
 
 impl Report {
-    fn new(spec: ReportSpec) -> Arc<Self> {
+    fn new(spec: ReportSpec, as_of: Timestamp) -> Arc<Self> {
         Arc::new(Self {
             spec,
+            as_of,
             idle: Mutex::default(),
         })
     }
@@ -207,7 +207,7 @@ impl Report {
         let counted = async |counts: BTreeMap<CityCode, u64>| {
             let rows = counts.values().sum();
             let counted = Counted {
-                as_of: self.spec.as_of,
+                as_of: self.as_of,
                 city: self.spec.city.as_ref().map(|city| city.code),
                 counts,
             };
@@ -240,7 +240,7 @@ impl Report {
         cities: &[(City, u64)],
         sink: &Sink,
     ) -> Result<(Archive, BTreeMap<CityCode, u64>), ReportError> {
-        let as_of = self.local(self.spec.as_of);
+        let as_of = self.local(self.as_of);
         let template = template::build(self.texts(as_of), feed.tabs(), as_of)?;
         let mut archive = Archive::new(as_of);
         for part in &template.parts {

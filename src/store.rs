@@ -17,7 +17,7 @@ use crate::{
     city::CityCode,
     registration::{PhotoKey, Reference, Registration},
     seal::{Sealed, Tag},
-    totals::Totals,
+    totals::{Counted, Totals},
 };
 
 /// How many rows a block of a report holds at most.
@@ -73,6 +73,8 @@ pub struct Row {
 
 /// One moment of the store.
 pub struct Snapshot {
+    /// When, by the store's own clock, which all replicas share; never later than the moment itself.
+    pub as_of: Timestamp,
     /// Registrations per city; cities without any are absent.
     pub counts: BTreeMap<CityCode, u64>,
     /// The rows that `counts` counts, in order of (city, id), in blocks of 1 to [`BLOCK_ROWS`] rows.
@@ -111,8 +113,8 @@ pub trait Store: Send + Sync + 'static {
     /// later is in neither the counts nor the rows.
     async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError>;
 
-    /// Registrations per city now; cities without any are absent.
-    async fn totals(&self) -> Result<BTreeMap<CityCode, u64>, StoreError>;
+    /// Registrations per city at one moment after the call, as [`Store::rows`] counts them.
+    async fn totals(&self) -> Result<Counted, StoreError>;
 
     /// Those of `keys` that no record names.
     async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError>;

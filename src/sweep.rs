@@ -58,7 +58,7 @@ pub async fn sweep_once(
     photos: &Photos,
     before: Timestamp,
 ) -> Result<Swept, SweepError> {
-    if store.totals().await?.is_empty() {
+    if store.totals().await?.counts.is_empty() {
         return Err(SweepError::Empty);
     }
     let mut swept = Swept {

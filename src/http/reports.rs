@@ -15,7 +15,6 @@ use serde::Deserialize;
 use crate::{
     app::App,
     city::City,
-    clock::now,
     http::{
         pages::Language,
         problem::{Kind, Problem},
@@ -88,14 +87,11 @@ async fn stream(
     let city = query.city.map(|text| find_city(app, text)).transpose()?;
     let permit = app.reports.clone().try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(Kind::Busy).detail("too many reports at once"))?;
-    // Before the snapshot is taken: the numbers are at least as new as they say.
-    let as_of = now();
     let snapshot = app.store.rows(city.as_ref().map(|city| city.code)).await?;
-    let name = file_name(city.as_ref(), as_of, app, format);
+    let name = file_name(city.as_ref(), snapshot.as_of, app, format);
     let spec = ReportSpec {
         format,
         city,
-        as_of,
         lang,
         zone: app.time_zone.clone(),
         instance: app.instance.clone(),

@@ -24,10 +24,11 @@ use self::{
 };
 use crate::{
     city::CityCode,
+    clock::now,
     registration::{PhotoKey, Reference, Registration},
     seal::Tag,
     store::{BLOCK_ROWS, Cause, Inserted, Row, Session, Snapshot, Store, StoreError},
-    totals::Totals,
+    totals::{Counted, Totals},
 };
 
 /// Connections for short reads; a report opens one of its own.
@@ -130,6 +131,7 @@ impl Store for Sqlite {
 
     async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
         let path = self.path.clone();
+        let as_of = now();
         drop(self.readers.acquire().await.map_err(closed)?);
         let (blocks, mut receiver) = mpsc::channel(BLOCKS_AHEAD);
         let (counted, counts) = oneshot::channel();
@@ -142,6 +144,7 @@ impl Store for Sqlite {
         });
         match counts.await {
             Ok(counts) => Ok(Snapshot {
+                as_of,
                 counts,
                 blocks: receiver,
             }),
@@ -152,8 +155,14 @@ impl Store for Sqlite {
         }
     }
 
-    async fn totals(&self) -> Result<BTreeMap<CityCode, u64>, StoreError> {
-        self.read(|connection| counts(connection, None)).await
+    async fn totals(&self) -> Result<Counted, StoreError> {
+        let as_of = now();
+        let counts = self.read(|connection| counts(connection, None)).await?;
+        Ok(Counted {
+            as_of,
+            city: None,
+            counts,
+        })
     }
 
     async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {

@@ -1,9 +1,6 @@
 //! Tiers that fail: nothing is lost, nothing is left, and the cause stays inside.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -12,7 +9,7 @@ use padron::{
     registration::{PhotoKey, Reference, Registration},
     seal::Tag,
     store::{Inserted, Session, Snapshot, Store, StoreError},
-    totals::Totals,
+    totals::{Counted, Totals},
 };
 
 use crate::app::{Form, TOKEN, TestApp};
@@ -84,7 +81,7 @@ impl Store for FailingStore {
         self.inner.rows(city).await
     }
 
-    async fn totals(&self) -> Result<BTreeMap<CityCode, u64>, StoreError> {
+    async fn totals(&self) -> Result<Counted, StoreError> {
         self.check()?;
         self.inner.totals().await
     }

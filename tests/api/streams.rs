@@ -34,13 +34,13 @@ fn rig(format: Format, rows: u64) -> Rig {
     let city: CityCode = "11001".parse().unwrap();
     let (blocks, receiver) = mpsc::channel(1);
     let snapshot = Snapshot {
+        as_of: "2026-11-21T12:00:00Z".parse().unwrap(),
         counts: BTreeMap::from([(city, rows)]),
         blocks: receiver,
     };
     let spec = ReportSpec {
         format,
         city: None,
-        as_of: "2026-11-21T12:00:00Z".parse().unwrap(),
         lang: Lang::Es,
         zone: jiff::tz::TimeZone::UTC,
         instance: "test-1".into(),

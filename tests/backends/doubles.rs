@@ -1,7 +1,7 @@
 //! Tiers that fail on purpose: all they are asked goes to a real one, but for one thing.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     fmt,
     sync::{Arc, Mutex},
 };
@@ -18,7 +18,7 @@ use padron::{
     registration::{PhotoKey, Reference, Registration},
     seal::Tag,
     store::{Inserted, Session, Snapshot, Store, StoreError},
-    totals::Totals,
+    totals::{Counted, Totals},
 };
 
 /// A store that says only so often which keys are unnamed, and remembers which it was asked about.
@@ -57,7 +57,7 @@ impl Store for FailingStore {
         self.inner.rows(city).await
     }
 
-    async fn totals(&self) -> Result<BTreeMap<CityCode, u64>, StoreError> {
+    async fn totals(&self) -> Result<Counted, StoreError> {
         self.inner.totals().await
     }
 

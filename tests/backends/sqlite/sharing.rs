@@ -20,7 +20,13 @@ async fn a_new_file_may_be_opened_by_many_at_once() {
     for (number, store) in (0..).zip(&stores) {
         insert_all(&**store, &[registration(number)]).await;
     }
-    let counts: Vec<_> = stores[0].totals().await.unwrap().into_values().collect();
+    let counts: Vec<_> = stores[0]
+        .totals()
+        .await
+        .unwrap()
+        .counts
+        .into_values()
+        .collect();
     assert_eq!(counts, [8]);
 }
 
