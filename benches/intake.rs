@@ -23,12 +23,13 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use image::{ImageFormat, RgbImage};
 use padron::{
-    app::{App, Tiers},
+    app::App,
     http,
     intake::Intake,
     seal::{Keyring, random},
     shutdown::Shutdown,
     store::{self, StoreUrl},
+    tiers::Tiers,
 };
 use reqwest::{
     Client, StatusCode,

@@ -24,10 +24,10 @@ use anyhow::{Context as _, bail};
 use futures::TryStreamExt as _;
 use jiff::{Timestamp, civil::date, tz::TimeZone};
 use padron::{
-    app::Tiers,
     lang::Lang,
     registration::Person,
     report::{self, Format, ReportSpec},
+    tiers::Tiers,
 };
 use rust_xlsxwriter::{Format as CellFormat, Workbook, Worksheet};
 use tokio::sync::oneshot;

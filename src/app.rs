@@ -1,31 +1,23 @@
-//! What handlers and commands share, built once from the configuration.
-//!
-//! Opening it makes, on the first start of the embedded tiers, what they need: folders, database, key
-//! file, admin token. Everything that is wrong with a setting is found here, before any request.
+//! What handlers share, built once from the configuration.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use moka::future::Cache;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
 
 use crate::{
     board::Board,
     city::Cities,
     config::Config,
     intake::Intake,
-    photos::{Photos, PhotosUrl},
-    seal::{KeyFileError, Keyring, Tag, TagOf, random, write_private},
+    photos::Photos,
+    seal::{Keyring, Tag, TagOf, random, write_private},
     shutdown::Shutdown,
-    store::{self, Session, Store, StoreError, StoreUrl},
+    store::{Session, Store, StoreError},
+    tiers::{Tiers, admin_token_path, is_embedded},
 };
 
 /// Reports that may stream at once; each holds a snapshot of the store and a few MiB.
@@ -39,57 +31,6 @@ const SIGN_IN_CODE_HOURS: i64 = 24;
 
 /// Who signs in with the link of the first start or with the admin token.
 pub const ADMIN: &str = "admin";
-
-/// The tiers of one register, and the way in: what commands work with.
-pub struct Tiers {
-    /// The catalogue.
-    pub cities: Arc<Cities>,
-    /// The records.
-    pub store: Arc<dyn Store>,
-    /// The photos.
-    pub photos: Photos,
-    /// The way in.
-    pub intake: Intake,
-    /// Keys and tags.
-    pub keyring: Arc<Keyring>,
-}
-
-impl Tiers {
-    /// Opens the tiers that `config` names; `tracker` is told of registrations under way.
-    ///
-    /// # Errors
-    /// One sentence that names the setting or file, and what to do.
-    pub async fn open(config: &Config, tracker: &TaskTracker) -> anyhow::Result<Self> {
-        let cities = match &config.cities {
-            Some(path) => {
-                Cities::read(path).with_context(|| format!("PADRON_CITIES: {}", path.display()))?
-            }
-            None => Cities::embedded().context("the built-in catalogue")?,
-        };
-        make_folders(config)?;
-        let store = store::connect(&config.store).await.map_err(|error| {
-            let (StoreError::Unavailable(cause)
-            | StoreError::Uncertain(cause)
-            | StoreError::Corrupt(cause)) = error;
-            anyhow::anyhow!("PADRON_STORE: the record store cannot be opened: {cause}; name another file or mend this one")
-        })?;
-        let keyring = Arc::new(open_keyring(config, &*store).await?);
-        let photos = Photos::connect(&config.photos, keyring.clone())
-            .context("PADRON_PHOTOS: the photo store cannot be opened")?;
-        Ok(Self {
-            cities: Arc::new(cities),
-            intake: Intake::new(
-                store.clone(),
-                photos.clone(),
-                keyring.clone(),
-                tracker.clone(),
-            ),
-            store,
-            photos,
-            keyring,
-        })
-    }
-}
 
 /// The shared parts of one server.
 pub struct App {
@@ -218,82 +159,14 @@ fn new_token() -> String {
     hex::encode(random::<32>())
 }
 
-/// The folder of the embedded tiers' own files.
-#[must_use]
-pub fn admin_token_path(config: &Config) -> PathBuf {
-    config.keys_file.with_file_name("admin-token")
-}
-
-fn make_folders(config: &Config) -> anyhow::Result<()> {
-    let StoreUrl::Sqlite(database) = &config.store;
-    let PhotosUrl::File(photos) = &config.photos;
-    // A key file that is there may lie where nothing can be written, such as a mounted secret.
-    let made = config.keys_file.exists()
-        && (config.admin_token.is_some() || admin_token_path(config).exists());
-    let to_make = config.keys_file.parent().filter(|_| !made);
-    for (variable, folder) in [
-        ("PADRON_STORE", database.parent()),
-        ("PADRON_PHOTOS", Some(photos.as_path())),
-        ("PADRON_KEYS_FILE", to_make),
-    ] {
-        let Some(folder) = folder else { continue };
-        let folder = if folder == Path::new("") {
-            Path::new(".")
-        } else {
-            folder
-        };
-        fs::create_dir_all(folder)
-            .and_then(|()| tempfile_in(folder))
-            .map_err(|error| {
-                anyhow::anyhow!(
-                    "{variable}: folder {} cannot be written ({error}); choose another or mend its rights",
-                    folder.display()
-                )
-            })?;
-    }
-    Ok(())
-}
-
-/// Finds out whether files can be made in `folder`.
-fn tempfile_in(folder: &Path) -> io::Result<()> {
-    let probe = folder.join(format!(".padron-{}", std::process::id()));
-    fs::write(&probe, [])?;
-    fs::remove_file(probe)
-}
-
-/// The key file, made for a store that has none; refused when the store was sealed with another.
-async fn open_keyring(config: &Config, store: &dyn Store) -> anyhow::Result<Keyring> {
-    let path = &config.keys_file;
-    let shown = path.display();
-    let (keyring, made) = match Keyring::read(path) {
-        Ok(keyring) => (keyring, false),
-        Err(KeyFileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-            let keyring = Keyring::generate();
-            keyring
-                .create(path)
-                .with_context(|| format!("PADRON_KEYS_FILE: {shown} cannot be made"))?;
-            (keyring, true)
-        }
-        Err(error) => bail!("PADRON_KEYS_FILE: {shown}: {error}"),
-    };
-    let fingerprint = keyring.fingerprint();
-    if store.claim(&fingerprint).await?.matches(&fingerprint) {
-        return Ok(keyring);
-    }
-    if made {
-        fs::remove_file(path)?;
-        bail!(
-            "PADRON_KEYS_FILE: {shown} is missing, and the record store was sealed with it; restore it from its backup"
-        );
-    }
-    bail!(
-        "PADRON_KEYS_FILE: {shown} is not the key file that the record store was sealed with; name the right one"
-    );
-}
-
 fn admin_token(config: &Config) -> anyhow::Result<SecretString> {
     if let Some(token) = &config.admin_token {
         return Ok(token.clone());
+    }
+    if !is_embedded(config) {
+        bail!(
+            "PADRON_ADMIN_TOKEN: is missing; make one with `openssl rand -hex 32` and give every replica the same"
+        );
     }
     let path = admin_token_path(config);
     let shown = path.display();

@@ -13,7 +13,6 @@ use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
-    app::Tiers,
     clock::now,
     config::{self, Config},
     registration::Reference,
@@ -21,6 +20,7 @@ use crate::{
     shutdown::Shutdown,
     sweep::{MIN_AGE, sweep_once},
     telemetry,
+    tiers::Tiers,
 };
 
 /// Registers people for vaccination.

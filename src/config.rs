@@ -6,7 +6,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Command, builder::OsStr};
+use clap::{Args, Command, ValueEnum, builder::OsStr};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
@@ -40,16 +40,17 @@ pub struct Config {
     #[arg(long, env = "PADRON_PUBLIC_URL", value_parser = public_url, global = true)]
     pub public_url: Option<String>,
 
-    /// Where records are kept: `sqlite:PATH`
+    /// Where records are kept: `sqlite:PATH` or `mongodb://USER:PASSWORD@HOST/DATABASE?replicaSet=NAME`
     #[arg(
         long,
         env = "PADRON_STORE",
         default_value = "sqlite:data/padron.db",
+        hide_env_values = true,
         global = true
     )]
     pub store: StoreUrl,
 
-    /// Where photos are kept: `file:FOLDER`
+    /// Where photos are kept: `file:FOLDER` or `s3://BUCKET` or `s3://BUCKET/PREFIX`
     #[arg(
         long,
         env = "PADRON_PHOTOS",
@@ -58,7 +59,11 @@ pub struct Config {
     )]
     pub photos: PhotosUrl,
 
-    /// Key file that seals names and photos; made on first start, keep a copy elsewhere
+    /// The server of `s3://…` photos.
+    #[command(flatten)]
+    pub s3: S3,
+
+    /// Key file that seals names and photos, the same for every replica; made on the first start with SQLite; keep a copy elsewhere
     #[arg(
         long,
         env = "PADRON_KEYS_FILE",
@@ -67,7 +72,7 @@ pub struct Config {
     )]
     pub keys_file: PathBuf,
 
-    /// Token of the staff, at least 32 characters [default: made on first start in data/admin-token]
+    /// Token of the staff, at least 32 characters, the same for every replica [default: made on the first start with SQLite in data/admin-token]
     #[arg(long, env = "PADRON_ADMIN_TOKEN", value_parser = admin_token, hide_env_values = true, global = true)]
     pub admin_token: Option<SecretString>,
 
@@ -94,6 +99,59 @@ pub struct Config {
     /// What to log, for example info or padron=debug
     #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
     pub log: String,
+}
+
+/// Where an S3 server is and how it is asked; used only with `s3://…` photos.
+#[derive(Args, Clone, Debug)]
+pub struct S3 {
+    /// Address of the S3 server: https://HOST, or http://HOST in a network that you trust [default: Amazon's in the region]
+    #[arg(long = "s3-endpoint", env = "PADRON_S3_ENDPOINT", value_parser = public_url, global = true)]
+    pub endpoint: Option<String>,
+
+    /// Region of the bucket
+    #[arg(
+        long = "s3-region",
+        env = "PADRON_S3_REGION",
+        default_value = "us-east-1",
+        global = true
+    )]
+    pub region: String,
+
+    /// Where the bucket's name stands in an address
+    #[arg(
+        long = "s3-style",
+        env = "PADRON_S3_STYLE",
+        default_value = "path",
+        global = true
+    )]
+    pub style: S3Style,
+
+    /// Access key of the bucket
+    #[arg(
+        long = "s3-access-key",
+        env = "PADRON_S3_ACCESS_KEY",
+        hide_env_values = true,
+        global = true
+    )]
+    pub access_key: Option<SecretString>,
+
+    /// Secret key of the bucket
+    #[arg(
+        long = "s3-secret-key",
+        env = "PADRON_S3_SECRET_KEY",
+        hide_env_values = true,
+        global = true
+    )]
+    pub secret_key: Option<SecretString>,
+}
+
+/// Where the bucket's name stands in the address of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum S3Style {
+    /// `https://HOST/BUCKET/KEY`
+    Path,
+    /// `https://BUCKET.HOST/KEY`
+    Host,
 }
 
 fn public_url(text: &str) -> Result<String, String> {

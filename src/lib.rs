@@ -9,6 +9,7 @@
 //! | [`serve`](fn@serve) | the server, called by `cli` and by tests |
 //! | [`http`] | routes, middleware, pages, problems |
 //! | [`app`] | what handlers share |
+//! | [`tiers`] | records, photos and keys of one register |
 //! | [`intake`] | photo first, record second |
 //! | [`board`] | totals and charts in memory |
 //! | [`report`] | the streaming workbook |
@@ -40,6 +41,7 @@ pub mod shutdown;
 pub mod store;
 pub mod sweep;
 pub mod telemetry;
+pub mod tiers;
 pub mod totals;
 
 pub use serve::{Listeners, serve};

@@ -3,14 +3,25 @@
 //! Intake puts, staff open, the sweep lists and removes. Every object name and every byte that lies
 //! in a bucket or folder is made here; type, size and key of a photo are in its record.
 
-use std::{fs, io, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fmt, fs, io,
+    path::PathBuf,
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use jiff::Timestamp;
-use object_store::{ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path};
+use object_store::{
+    BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig,
+    aws::AmazonS3Builder, local::LocalFileSystem, path::Path, prefix::PrefixStore,
+};
+use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
 use crate::{
+    config::{S3, S3Style},
     photo::Photo,
     registration::{PhotoKey, StoredPhoto},
     seal::{DataKey, Keyring, OpenError, TagOf},
@@ -20,6 +31,12 @@ const PREFIX: &str = "photos";
 
 /// How long one call to the object store may take.
 const DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long one attempt may take; what is left of [`DEADLINE`] is for another.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(2);
 
 /// Why a photo could not be put, opened or removed.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +63,13 @@ pub enum PhotosError {
 pub enum PhotosUrl {
     /// `file:PATH`: a local folder, made when absent.
     File(PathBuf),
+    /// `s3://BUCKET` or `s3://BUCKET/PREFIX`: a bucket, which must be there.
+    S3 {
+        /// Its name.
+        bucket: String,
+        /// What the name of every object begins with; may be empty.
+        prefix: Path,
+    },
 }
 
 impl FromStr for PhotosUrl {
@@ -54,7 +78,35 @@ impl FromStr for PhotosUrl {
     fn from_str(url: &str) -> Result<Self, String> {
         match url.split_once(':') {
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            _ => Err("use file:FOLDER, for example file:data/photos".into()),
+            Some(("s3", place)) => {
+                let place = place.strip_prefix("//").unwrap_or_default();
+                let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+                let prefix = Path::parse(prefix).map_err(|error| error.to_string())?;
+                let named = bucket
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+                if bucket.len() < 3 || !named {
+                    return Err(
+                        "s3://BUCKET: a bucket has 3 or more letters, digits, dots and dashes"
+                            .into(),
+                    );
+                }
+                Ok(Self::S3 {
+                    bucket: bucket.to_owned(),
+                    prefix,
+                })
+            }
+            _ => Err("use file:FOLDER, for example file:data/photos, or s3://BUCKET".into()),
+        }
+    }
+}
+
+impl fmt::Display for PhotosUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(folder) => write!(f, "{} (folder, embedded)", folder.display()),
+            Self::S3 { bucket, prefix } if prefix.is_root() => write!(f, "bucket {bucket} (S3)"),
+            Self::S3 { bucket, prefix } => write!(f, "bucket {bucket}, under {prefix} (S3)"),
         }
     }
 }
@@ -71,15 +123,24 @@ pub struct Photos {
 impl Photos {
     /// Photos in the store that `url` names.
     ///
+    /// Asks nothing of an S3 server yet, so that one that is away can come back later.
+    ///
     /// # Errors
-    /// When the folder cannot be opened.
-    pub fn connect(url: &PhotosUrl, keyring: Arc<Keyring>) -> Result<Self, PhotosError> {
-        let PhotosUrl::File(folder) = url;
-        let objects = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
-        Ok(Self {
-            folder: Some(folder.join(PREFIX)),
-            ..Self::new(Arc::new(objects), keyring)
-        })
+    /// When the folder cannot be opened, or what `s3` says cannot be used.
+    pub fn connect(url: &PhotosUrl, s3: &S3, keyring: Arc<Keyring>) -> Result<Self, PhotosError> {
+        match url {
+            PhotosUrl::File(folder) => {
+                let objects = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
+                Ok(Self {
+                    folder: Some(folder.join(PREFIX)),
+                    ..Self::new(Arc::new(objects), keyring)
+                })
+            }
+            PhotosUrl::S3 { bucket, prefix } => {
+                let bucket = PrefixStore::new(bucket_of(s3, bucket)?, prefix.clone());
+                Ok(Self::new(Arc::new(bucket), keyring))
+            }
+        }
     }
 
     /// Photos in any object store; tests put faulty ones here.
@@ -114,7 +175,7 @@ impl Photos {
             (data_key.seal(&associated, photo.bytes()), stored)
         });
         let (sealed, stored) = sealing.await.map_err(object_store::Error::from)?;
-        within(self.objects.put(&path(key), sealed.into())).await?;
+        within("put", self.objects.put(&path(key), sealed.into())).await?;
         Ok(stored)
     }
 
@@ -124,8 +185,9 @@ impl Photos {
     /// When the store is away or late, or the object is missing or not what was put.
     pub async fn open(&self, owner: Uuid, stored: &StoredPhoto) -> Result<Vec<u8>, PhotosError> {
         let key = stored.key;
-        let sealed = match within(self.objects.get(&path(key))).await {
-            Ok(object) => within(object.bytes()).await?,
+        let getting = async { self.objects.get(&path(key)).await?.bytes().await };
+        let sealed = match within("open", getting).await {
+            Ok(sealed) => sealed,
             Err(PhotosError::Unavailable(object_store::Error::NotFound { .. })) => {
                 return Err(PhotosError::Missing(key.0));
             }
@@ -145,7 +207,7 @@ impl Photos {
     /// # Errors
     /// When the store is away or late.
     pub async fn remove(&self, key: PhotoKey) -> Result<(), PhotosError> {
-        match within(self.objects.delete(&path(key))).await {
+        match within("remove", self.objects.delete(&path(key))).await {
             Err(PhotosError::Unavailable(object_store::Error::NotFound { .. })) => Ok(()),
             other => other,
         }
@@ -189,10 +251,10 @@ impl Photos {
             // A folder that was unmounted has no object either, and is not there.
             fs::metadata(root).map_err(PhotosError::Folder)?;
         }
-        match within(self.objects.head(&path(PhotoKey(Uuid::nil())))).await {
-            Ok(_) | Err(PhotosError::Unavailable(object_store::Error::NotFound { .. })) => Ok(()),
-            Err(error) => Err(error),
-        }
+        // A bucket that is not there has no object either: only a list tells the two apart.
+        let nothing = Path::from_iter([PREFIX, "none"]);
+        let listing = async { self.objects.list(Some(&nothing)).try_next().await };
+        within("ping", listing).await.map(drop)
     }
 }
 
@@ -219,6 +281,47 @@ fn remove_unfinished(folder: &std::path::Path, time: Timestamp) -> io::Result<u6
     Ok(removed)
 }
 
+/// Plain puts, gets, lists and deletes of whole objects: servers differ in everything else, so there is
+/// no put-if-absent, no multipart upload and no tag.
+fn bucket_of(s3: &S3, bucket: &str) -> Result<impl ObjectStore, object_store::Error> {
+    // Building the client needs one for https, and the process may have none yet. One that is there
+    // already is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(bucket)
+        .with_region(&s3.region)
+        .with_virtual_hosted_style_request(s3.style == S3Style::Host)
+        .with_client_options(
+            ClientOptions::new()
+                .with_connect_timeout(CONNECT)
+                .with_timeout(ATTEMPT),
+        )
+        .with_retry(RetryConfig {
+            backoff: BackoffConfig {
+                init_backoff: Duration::from_millis(100),
+                max_backoff: Duration::from_secs(2),
+                base: 2.0,
+            },
+            max_retries: 5,
+            retry_timeout: DEADLINE,
+        });
+    if let Some(endpoint) = &s3.endpoint {
+        let host = match (s3.style, endpoint.split_once("://")) {
+            (S3Style::Host, Some((scheme, host))) => format!("{scheme}://{bucket}.{host}"),
+            _ => endpoint.clone(),
+        };
+        builder = builder
+            .with_endpoint(host)
+            .with_allow_http(endpoint.starts_with("http://"));
+    }
+    if let (Some(access), Some(secret)) = (&s3.access_key, &s3.secret_key) {
+        builder = builder
+            .with_access_key_id(access.expose_secret())
+            .with_secret_access_key(secret.expose_secret());
+    }
+    builder.build()
+}
+
 fn path(key: PhotoKey) -> Path {
     Path::from_iter([PREFIX, &key.0.to_string()])
 }
@@ -228,11 +331,21 @@ fn associated(key: PhotoKey, owner: Uuid) -> Vec<u8> {
     [b"photo".as_slice(), key.0.as_bytes(), owner.as_bytes()].concat()
 }
 
+/// Runs one call within its time, and measures it.
 async fn within<T>(
+    operation: &'static str,
     call: impl Future<Output = Result<T, object_store::Error>>,
 ) -> Result<T, PhotosError> {
-    match tokio::time::timeout(DEADLINE, call).await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(PhotosError::Late),
-    }
+    let begun = Instant::now();
+    let (outcome, result) = match tokio::time::timeout(DEADLINE, call).await {
+        Ok(Ok(answer)) => ("ok", Ok(answer)),
+        Ok(Err(error @ object_store::Error::NotFound { .. })) => ("missing", Err(error.into())),
+        Ok(Err(error)) => ("unavailable", Err(error.into())),
+        Err(_) => ("late", Err(PhotosError::Late)),
+    };
+    metrics::histogram!(
+        "padron_photos_operation_duration_seconds", "operation" => operation, "outcome" => outcome
+    )
+    .record(begun.elapsed());
+    result
 }

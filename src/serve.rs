@@ -7,18 +7,23 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{App, admin_token_path},
+    app::App,
     clock::now,
     config::Config,
     http,
-    photos::PhotosUrl,
     shutdown::Shutdown,
-    store::StoreUrl,
     sweep, telemetry,
+    tiers::{self, Answering, admin_token_path, is_embedded},
 };
 
 /// Time between two tidyings of the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How long tiers that start together with this replica have to come before it serves without them.
+const COMING: Duration = Duration::from_secs(10);
+
+/// Time between two questions whether they have come.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How long letting go of the tiers may take once the drain is over.
 const ENDING: Duration = Duration::from_secs(5);
@@ -54,9 +59,11 @@ impl Listeners {
 /// # Errors
 /// When a tier cannot be opened; one sentence that names the setting and what to do.
 pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> anyhow::Result<()> {
-    let first_start = config.admin_token.is_none() && !admin_token_path(&config).exists();
+    let first_start =
+        is_embedded(&config) && config.admin_token.is_none() && !admin_token_path(&config).exists();
     let app = App::open(&config, &shutdown).await?;
     announce(&config, &app, first_start).await?;
+    wait_for_tiers(&app).await;
 
     // Followers hold nothing that must be finished, so they end with the drain's beginning; the ops
     // listener answers until its end, so that the drain can be watched.
@@ -70,6 +77,10 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
     background.spawn({
         let (store, photos, stop) = (app.store.clone(), app.photos.clone(), token.clone());
         async move { sweep::run(&*store, &photos, stop).await }
+    });
+    background.spawn({
+        let (store, photos, stop) = (app.store.clone(), app.photos.clone(), drained.clone());
+        async move { tiers::watch(&*store, &photos, stop).await }
     });
     let metrics = telemetry::metrics()?;
     let ops = http::ops_router(metrics.clone());
@@ -128,10 +139,39 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
     served.context("the listener failed")
 }
 
+/// Gives tiers on servers a moment to come; without them everything that needs them is answered by 503.
+async fn wait_for_tiers(app: &App) {
+    let coming = async {
+        let mut told = false;
+        loop {
+            let answering = Answering::ask(&*app.store, &app.photos).await;
+            if answering.all() {
+                return;
+            }
+            if !told {
+                told = true;
+                for (there, tier) in [
+                    (answering.store, "record store (PADRON_STORE)"),
+                    (answering.photos, "photo store (PADRON_PHOTOS)"),
+                ] {
+                    if !there {
+                        eprintln!(
+                            "  waiting        for the {tier}, which does not answer; start it or mend its address"
+                        );
+                    }
+                }
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    };
+    let waited = async { tokio::time::timeout(COMING, coming).await.is_ok() };
+    if app.shutdown.token.run_until_cancelled(waited).await == Some(false) {
+        tracing::warn!("a tier is away; what needs it is refused until it comes");
+    }
+}
+
 /// Says on standard error where everything is, because standard output carries the log.
 async fn announce(config: &Config, app: &App, first_start: bool) -> anyhow::Result<()> {
-    let StoreUrl::Sqlite(database) = &config.store;
-    let PhotosUrl::File(photos) = &config.photos;
     eprintln!(
         "padron {} serves on {}",
         env!("CARGO_PKG_VERSION"),
@@ -148,8 +188,8 @@ async fn announce(config: &Config, app: &App, first_start: bool) -> anyhow::Resu
             admin_token_path(config).display()
         );
     }
-    eprintln!("  records        {} (SQLite, embedded)", database.display());
-    eprintln!("  photos         {} (folder, embedded)", photos.display());
+    eprintln!("  records        {}", config.store);
+    eprintln!("  photos         {}", config.photos);
     eprintln!(
         "  keys           {} (keep a copy elsewhere: without it nothing can be read)",
         config.keys_file.display()

@@ -4,9 +4,12 @@
 //! people and keyed tags, and knows nothing of HTTP. The words of each promise below are what the
 //! cases in `tests/backends` check of every backend.
 
+mod guard;
 mod sqlite;
 
-use std::{collections::BTreeMap, path::PathBuf, str::FromStr, sync::Arc};
+pub use self::guard::Guard;
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -35,6 +38,9 @@ pub enum StoreError {
     /// What it holds is not what was written.
     #[error("the record store holds something unreadable: {0}")]
     Corrupt(#[source] Cause),
+    /// Its records were sealed with the keys of another file.
+    #[error("the record store was sealed with another key file")]
+    ForeignKeys,
 }
 
 /// What a backend said; never shown to a client.
@@ -161,6 +167,14 @@ impl FromStr for StoreUrl {
         match url.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             _ => Err("use sqlite:PATH, for example sqlite:data/padron.db".into()),
+        }
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "{} (SQLite, embedded)", path.display()),
         }
     }
 }

@@ -12,13 +12,13 @@ use tokio_util::task::TaskTracker;
 
 use self::people::People;
 use crate::{
-    app::Tiers,
     clock::now,
     config::Config,
     intake::{Intake, IntakeError},
     photo,
     registration::NewRegistration,
     seal::random,
+    tiers::Tiers,
 };
 
 /// Registrations under way at once: enough to fill the store's group commits.

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use std::{
-    error::Error,
-    time::{Duration, Instant},
-};
+use std::{error::Error, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -17,10 +14,8 @@ use axum::{
 use crate::{
     app::App,
     http::problem::{Kind, Problem, X_REQUEST_ID, request_id},
+    tiers::Answering,
 };
-
-/// How long both tiers may take to say that they are there.
-const READY: Duration = Duration::from_secs(1);
 
 /// Whether the process lives.
 #[utoipa::path(
@@ -44,11 +39,8 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, 
     if app.shutdown.token.is_cancelled() {
         return Err(Problem::new(Kind::Unavailable).detail("draining"));
     }
-    let both = async {
-        let both = async { app.store.ping().await.is_ok() && app.photos.ping().await.is_ok() };
-        tokio::time::timeout(READY, both).await.unwrap_or(false)
-    };
-    if app.readiness.get_with((), both).await {
+    let ask = async { Answering::ask(&*app.store, &app.photos).await.all() };
+    if app.readiness.get_with((), ask).await {
         Ok("ok\n")
     } else {
         Err(Problem::new(Kind::Unavailable).detail("the record store or the photo store is away"))

@@ -193,7 +193,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let kind = match error {
             StoreError::Corrupt(_) => Kind::Internal,
-            StoreError::Unavailable(_) | StoreError::Uncertain(_) => Kind::Unavailable,
+            StoreError::Unavailable(_) | StoreError::Uncertain(_) | StoreError::ForeignKeys => {
+                Kind::Unavailable
+            }
         };
         Self::new(kind).caused_by(error)
     }

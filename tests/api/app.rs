@@ -10,11 +10,7 @@ use axum::{
 use clap::Parser;
 use http_body_util::BodyExt as _;
 use padron::{
-    app::{App, Tiers},
-    config::Config,
-    intake::Intake,
-    shutdown::Shutdown,
-    store::Store,
+    app::App, config::Config, intake::Intake, shutdown::Shutdown, store::Store, tiers::Tiers,
 };
 use tempfile::TempDir;
 use tower::ServiceExt as _;

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use object_store::{
-    ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, memory::InMemory, path::Path,
+    ObjectStore, ObjectStoreExt as _, aws::AmazonS3Builder, local::LocalFileSystem,
+    memory::InMemory, path::Path, prefix::PrefixStore,
 };
 use padron::{
+    config::{S3, S3Style},
     photo::{Photo, clean},
     photos::{Photos, PhotosUrl},
     registration::{PhotoKey, StoredPhoto},
@@ -19,6 +21,9 @@ use padron::{
 };
 use tempfile::TempDir;
 use uuid::Uuid;
+
+/// Access key and secret key of the servers for tests.
+pub(crate) const S3_KEY: &str = "padron-for-tests";
 
 /// The one list of cases; one that is missing here is dead code, which the compiler tells.
 macro_rules! every_case {
@@ -53,6 +58,8 @@ macro_rules! every_case {
 
 every_case!(folder, local_folder, []);
 every_case!(memory, in_memory, []);
+every_case!(versity, versity_bucket, [#[ignore = "needs the Versity S3 Gateway; .ci/run starts one"]]);
+every_case!(moto, moto_bucket, [#[ignore = "needs moto_server; .ci/run starts one"]]);
 
 /// The photo tier, and the store behind it as whoever steals or damages it would see it.
 pub(crate) struct Tier {
@@ -133,11 +140,58 @@ async fn local_folder() -> (Tier, TempDir) {
     let keyring = Arc::new(Keyring::generate());
     let url = PhotosUrl::File(folder.path().into());
     let tier = Tier {
-        photos: Photos::connect(&url, keyring.clone()).unwrap(),
+        photos: Photos::connect(&url, &s3("http://localhost"), keyring.clone()).unwrap(),
         objects: Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap()),
         keyring,
     };
     (tier, folder)
+}
+
+/// Photos in the bucket of a Versity S3 Gateway.
+async fn versity_bucket() -> (Tier, ()) {
+    bucket("PADRON_TEST_S3")
+}
+
+/// Photos in the bucket of a moto server, whose S3 is another's.
+async fn moto_bucket() -> (Tier, ()) {
+    bucket("PADRON_TEST_MOTO")
+}
+
+/// Photos in the bucket `photos` of the server that `variable` names, under a prefix of their own.
+fn bucket(variable: &str) -> (Tier, ()) {
+    let endpoint = std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable}: set it to the address of an S3 server"));
+    let prefix = Path::from(Uuid::new_v4().to_string());
+    let url = PhotosUrl::S3 {
+        bucket: "photos".into(),
+        prefix: prefix.clone(),
+    };
+    let keyring = Arc::new(Keyring::generate());
+    let photos = Photos::connect(&url, &s3(&endpoint), keyring.clone()).unwrap();
+    let objects = AmazonS3Builder::new()
+        .with_bucket_name("photos")
+        .with_region("us-east-1")
+        .with_endpoint(endpoint)
+        .with_allow_http(true)
+        .with_access_key_id(S3_KEY)
+        .with_secret_access_key(S3_KEY);
+    let tier = Tier {
+        photos,
+        objects: Arc::new(PrefixStore::new(objects.build().unwrap(), prefix)),
+        keyring,
+    };
+    (tier, ())
+}
+
+/// How the S3 server at `endpoint` is asked.
+pub(crate) fn s3(endpoint: &str) -> S3 {
+    S3 {
+        endpoint: Some(endpoint.into()),
+        region: "us-east-1".into(),
+        style: S3Style::Path,
+        access_key: Some(S3_KEY.into()),
+        secret_key: Some(S3_KEY.into()),
+    }
 }
 
 /// Photos in memory.

@@ -29,6 +29,7 @@ async fn spreadsheet_programs_read_what_was_registered() {
             .success()
     );
     let server = home.start().await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     for name in NAMES {
         let form = Form::new()

@@ -291,6 +291,7 @@ async fn wander(server: &Server, search: &Search, reference: &str) {
 
 /// Signs in with a wrong token, with the code and with the token; returns the last session.
 async fn sign_in(server: &Server) -> String {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .build()

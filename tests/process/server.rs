@@ -101,7 +101,7 @@ impl Home {
             stdout,
             stderr,
             admin_token: self.path("data/admin-token"),
-            client: Client::new(),
+            client: client(),
         }
     }
 }
@@ -224,6 +224,12 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
         assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// A client; it takes the process's TLS, which nothing else may have chosen yet.
+pub(crate) fn client() -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::new()
 }
 
 /// Two addresses on which nobody listens.

@@ -127,7 +127,7 @@ fn a_tier_that_cannot_be_opened_is_named() {
         (
             "PADRON_STORE",
             "sqlite:letter",
-            ["not a database", "name another file"],
+            ["not a database", "name another store"],
         ),
     ] {
         let output = refused(&home, &[(variable, value)]);
