@@ -179,7 +179,9 @@ async fn server(folder: &Path, grouped: bool) -> anyhow::Result<String> {
     let mut tiers = Tiers::open(&config, &shutdown.tracker).await?;
     if !grouped {
         tiers.store.close().await;
-        let StoreUrl::Sqlite(path) = &config.store;
+        let StoreUrl::Sqlite(path) = &config.store else {
+            anyhow::bail!("the bench keeps its records in SQLite");
+        };
         tiers.store = store::connect_without_group_commit(path.clone()).await?;
         tiers.intake = Intake::new(
             tiers.store.clone(),

@@ -5,6 +5,7 @@
 //! cases in `tests/backends` check of every backend.
 
 mod guard;
+mod mongo;
 mod sqlite;
 
 pub use self::guard::Guard;
@@ -13,6 +14,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use secrecy::SecretString;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -154,10 +156,12 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// Where a store is, parsed from `PADRON_STORE`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum StoreUrl {
     /// `sqlite:PATH`: an embedded database file, made when absent.
     Sqlite(PathBuf),
+    /// `mongodb://…`: a replica set that any number of replicas share. It holds a password.
+    Mongo(SecretString),
 }
 
 impl FromStr for StoreUrl {
@@ -166,7 +170,9 @@ impl FromStr for StoreUrl {
     fn from_str(url: &str) -> Result<Self, String> {
         match url.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            _ => Err("use sqlite:PATH, for example sqlite:data/padron.db".into()),
+            // Looked at when it is opened: what refuses a setting here would show the password.
+            Some(("mongodb", _)) => Ok(Self::Mongo(url.into())),
+            _ => Err("use sqlite:PATH, for example sqlite:data/padron.db, or mongodb://USER:PASSWORD@HOST/DATABASE".into()),
         }
     }
 }
@@ -175,17 +181,20 @@ impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "{} (SQLite, embedded)", path.display()),
+            Self::Mongo(_) => f.write_str("MongoDB"),
         }
     }
 }
 
-/// Opens a store and makes its tables.
+/// Opens a store and makes its tables. A server that is away is no error: it is looked for again by
+/// every call, and its tables are made when it comes.
 ///
 /// # Errors
 /// When it cannot be opened or made.
 pub async fn connect(url: &StoreUrl) -> Result<Arc<dyn Store>, StoreError> {
     match url {
         StoreUrl::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::open(path.clone()).await?)),
+        StoreUrl::Mongo(url) => Ok(Arc::new(mongo::Mongo::open(url).await?)),
     }
 }
 

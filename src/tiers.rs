@@ -156,6 +156,7 @@ pub fn admin_token_path(config: &Config) -> PathBuf {
 fn make_folders(config: &Config) -> anyhow::Result<()> {
     let database = match &config.store {
         StoreUrl::Sqlite(database) => database.parent(),
+        StoreUrl::Mongo(_) => None,
     };
     let photos = match &config.photos {
         PhotosUrl::File(folder) => Some(folder.as_path()),

@@ -1,7 +1,7 @@
 //! What every backend of the two tiers promises: named cases, stamped over each backend.
 //!
 //! `store` holds the words of `trait Store` as cases, `photos` those of `Photos`, each with the list
-//! of its backends. `sqlite`, `doubles` and `faults` hold what belongs to one backend or to none.
+//! of its backends. `sqlite`, `mongo`, `doubles` and `faults` hold what belongs to one backend or to none.
 
 #![expect(
     clippy::unwrap_used,
@@ -37,6 +37,7 @@ macro_rules! stamp {
 
 mod doubles;
 mod faults;
+mod mongo;
 mod photos;
 mod sqlite;
 mod store;

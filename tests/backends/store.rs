@@ -79,10 +79,21 @@ macro_rules! every_case {
 }
 
 every_case!(sqlite, sqlite_file, []);
+every_case!(
+    mongo,
+    mongo_database,
+    [#[ignore = "needs a MongoDB server; .ci/run starts one"]]
+);
 
 /// A new SQLite file.
 pub(crate) async fn sqlite_file() -> (Arc<dyn Store>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let url = StoreUrl::Sqlite(folder.path().join("padron.db"));
     (connect(&url).await.unwrap(), folder)
+}
+
+/// A new database on the server that `PADRON_TEST_MONGODB` names.
+pub(crate) async fn mongo_database() -> (Arc<dyn Store>, crate::mongo::Database) {
+    let database = crate::mongo::Database::new();
+    (database.open().await.unwrap(), database)
 }

@@ -25,7 +25,7 @@ use uuid::Uuid;
 const HANGS: Duration = Duration::from_mins(1);
 
 /// Inserts under way at once where a case needs many rows.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 64;
 
 /// The keys of all records here. Nothing that a case expects depends on what they are.
 pub(crate) static KEYRING: LazyLock<Keyring> = LazyLock::new(Keyring::generate);

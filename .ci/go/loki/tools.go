@@ -1,0 +1,8 @@
+//go:build tools
+
+package tools
+
+import (
+	_ "github.com/grafana/loki/v3/cmd/loki"
+	_ "github.com/grafana/loki/v3/cmd/logcli"
+)

@@ -1,0 +1,209 @@
+//! Registrations, rows and sessions as documents, and back.
+//!
+//! What a registration lacks is left out, never null: the sparse indexes go by that.
+
+use jiff::Timestamp;
+use mongodb::bson::{
+    Binary, DateTime, Document, RawBsonRef, RawDocument, doc, spec::BinarySubtype,
+};
+use uuid::Uuid;
+
+use crate::{
+    city::CityCode,
+    registration::{PhotoKey, Reference, Registration, StoredPhoto},
+    seal::{Sealed, Tag},
+    store::{Row, Session, StoreError},
+};
+
+pub(super) fn uuid(id: Uuid) -> Binary {
+    Binary {
+        subtype: BinarySubtype::Uuid,
+        bytes: id.into_bytes().to_vec(),
+    }
+}
+
+pub(super) fn binary(bytes: &[u8]) -> Binary {
+    Binary {
+        subtype: BinarySubtype::Generic,
+        bytes: bytes.to_vec(),
+    }
+}
+
+pub(super) fn tag(tag: &Tag) -> Binary {
+    binary(tag.as_bytes())
+}
+
+pub(super) fn time(time: Timestamp) -> DateTime {
+    DateTime::from_millis(time.as_millisecond())
+}
+
+pub(super) fn of_registration(new: &Registration) -> Document {
+    let mut document = doc! {
+        "_id": uuid(new.id),
+        "reference": new.reference.symbols(),
+        "city": new.city.as_str(),
+        "registered_at": time(new.registered_at),
+        "sealed": binary(new.sealed.as_bytes()),
+        "content_tag": tag(&new.content_tag),
+    };
+    if let Some(found) = &new.document_tag {
+        document.insert("document_tag", tag(found));
+    }
+    if let Some(found) = &new.idempotency_tag {
+        document.insert("idempotency_tag", tag(found));
+    }
+    if let Some(photo) = &new.photo {
+        document.insert(
+            "photo",
+            doc! {
+                "key": uuid(photo.key.0),
+                "media_type": photo.media_type.as_str(),
+                "bytes": photo.bytes.cast_signed(),
+                "width": i64::from(photo.width),
+                "height": i64::from(photo.height),
+                "digest": tag(&photo.digest),
+                "wrapped_key": binary(photo.wrapped_key.as_bytes()),
+            },
+        );
+    }
+    document
+}
+
+pub(super) fn registration(document: &RawDocument) -> Result<Registration, StoreError> {
+    let fields = Fields(document);
+    let photo = fields.document("photo")?.map(|document| {
+        let fields = Fields(document);
+        Ok::<_, StoreError>(StoredPhoto {
+            key: PhotoKey(fields.uuid("key")?),
+            media_type: fields.parsed("media_type", |name| name.parse().ok())?,
+            bytes: fields.number("bytes")?.cast_unsigned(),
+            width: fields.side("width")?,
+            height: fields.side("height")?,
+            digest: fields.tag("digest")?,
+            wrapped_key: fields.sealed("wrapped_key")?,
+        })
+    });
+    Ok(Registration {
+        id: fields.uuid("_id")?,
+        reference: fields.parsed("reference", Reference::parse)?,
+        city: fields.city("city")?,
+        registered_at: fields.time("registered_at")?,
+        sealed: fields.sealed("sealed")?,
+        document_tag: fields.optional_tag("document_tag")?,
+        idempotency_tag: fields.optional_tag("idempotency_tag")?,
+        content_tag: fields.tag("content_tag")?,
+        photo: photo.transpose()?,
+    })
+}
+
+/// What a report asks for; [`row`] reads it.
+pub(super) fn row_fields() -> Document {
+    doc! {
+        "_id": 1, "reference": 1, "city": 1, "registered_at": 1, "sealed": 1, "photo.key": 1,
+    }
+}
+
+pub(super) fn row(document: &RawDocument) -> Result<Row, StoreError> {
+    let fields = Fields(document);
+    Ok(Row {
+        id: fields.uuid("_id")?,
+        reference: fields.parsed("reference", Reference::parse)?,
+        city: fields.city("city")?,
+        registered_at: fields.time("registered_at")?,
+        sealed: fields.sealed("sealed")?,
+        has_photo: fields.document("photo")?.is_some(),
+    })
+}
+
+pub(super) fn session(document: &RawDocument) -> Result<Session, StoreError> {
+    let fields = Fields(document);
+    Ok(Session {
+        tag: fields.tag("_id")?,
+        actor: fields.text("actor")?.to_owned(),
+        expires_at: fields.time("expires_at")?,
+    })
+}
+
+/// A document whose fields are of the right type, or [`StoreError::Corrupt`]. The error names the
+/// field and never what is in it.
+pub(super) struct Fields<'a>(pub(super) &'a RawDocument);
+
+impl<'a> Fields<'a> {
+    fn optional(&self, name: &str) -> Result<Option<RawBsonRef<'a>>, StoreError> {
+        self.0.get(name).map_err(|_| corrupt(name))
+    }
+
+    fn read<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(RawBsonRef<'a>) -> Option<T>,
+    ) -> Result<T, StoreError> {
+        let found = self.optional(name)?;
+        found.and_then(read).ok_or_else(|| corrupt(name))
+    }
+
+    fn bytes(&self, name: &str) -> Result<&'a [u8], StoreError> {
+        self.read(name, |value| Some(value.as_binary()?.bytes))
+    }
+
+    pub(super) fn uuid(&self, name: &str) -> Result<Uuid, StoreError> {
+        Uuid::from_slice(self.bytes(name)?).map_err(|_| corrupt(name))
+    }
+
+    pub(super) fn tag(&self, name: &str) -> Result<Tag, StoreError> {
+        Tag::from_bytes(self.bytes(name)?).ok_or_else(|| corrupt(name))
+    }
+
+    fn optional_tag(&self, name: &str) -> Result<Option<Tag>, StoreError> {
+        let found = self.optional(name)?;
+        found.map(|_| self.tag(name)).transpose()
+    }
+
+    fn sealed(&self, name: &str) -> Result<Sealed, StoreError> {
+        Ok(Sealed::from_bytes(self.bytes(name)?.to_vec()))
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<&'a str, StoreError> {
+        self.read(name, RawBsonRef::as_str)
+    }
+
+    fn parsed<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, StoreError> {
+        parse(self.text(name)?).ok_or_else(|| corrupt(name))
+    }
+
+    pub(super) fn city(&self, name: &str) -> Result<CityCode, StoreError> {
+        self.parsed(name, |code| code.parse().ok())
+    }
+
+    pub(super) fn time(&self, name: &str) -> Result<Timestamp, StoreError> {
+        self.read(name, |value| {
+            Timestamp::from_millisecond(value.as_datetime()?.timestamp_millis()).ok()
+        })
+    }
+
+    /// Of either width: sums and counts come in the smaller one that holds them.
+    pub(super) fn number(&self, name: &str) -> Result<i64, StoreError> {
+        self.read(name, |value| {
+            value.as_i64().or_else(|| value.as_i32().map(i64::from))
+        })
+    }
+
+    fn side(&self, name: &str) -> Result<u32, StoreError> {
+        u32::try_from(self.number(name)?).map_err(|_| corrupt(name))
+    }
+
+    pub(super) fn document(&self, name: &str) -> Result<Option<&'a RawDocument>, StoreError> {
+        let found = self.optional(name)?;
+        found
+            .map(|value| value.as_document().ok_or_else(|| corrupt(name)))
+            .transpose()
+    }
+}
+
+fn corrupt(field: &str) -> StoreError {
+    StoreError::Corrupt(format!("{field}: absent or not what was written").into())
+}

@@ -1,0 +1,114 @@
+//! What the driver's errors mean, and how they are told.
+//!
+//! A server's own words may hold what was written: a conflict names the key, a refused document is
+//! shown field by field. So only kinds, codes and the names of codes leave this module.
+
+use std::fmt::Write as _;
+
+use mongodb::error::{
+    Error, ErrorKind, NO_WRITES_PERFORMED, RETRYABLE_WRITE_ERROR, SYSTEM_OVERLOADED_ERROR,
+    WriteFailure,
+};
+
+use crate::store::{Cause, StoreError};
+
+/// A unique index refused a document.
+const DUPLICATE_KEY: i32 = 11000;
+
+/// What a server answers that is not, or no longer, the primary.
+const NOT_PRIMARY: [i32; 8] = [91, 189, 10058, 10107, 11600, 11602, 13435, 13436];
+
+/// The error of something that changes nothing.
+pub(super) fn of_read(error: &Error) -> StoreError {
+    StoreError::Unavailable(cause(error))
+}
+
+/// The error of something that may have changed what is stored.
+pub(super) fn of_write(error: &Error) -> StoreError {
+    if may_have_written(error) {
+        StoreError::Uncertain(cause(error))
+    } else {
+        StoreError::Unavailable(cause(error))
+    }
+}
+
+pub(super) fn is_duplicate(error: &Error) -> bool {
+    matches!(&*error.kind,
+        ErrorKind::Write(WriteFailure::WriteError(refused)) if refused.code == DUPLICATE_KEY)
+}
+
+/// Whether it may go well a little later, against the same or another server.
+pub(super) fn is_transient(error: &Error) -> bool {
+    match &*error.kind {
+        ErrorKind::ServerSelection { .. }
+        | ErrorKind::ConnectionPoolCleared { .. }
+        | ErrorKind::Io(_)
+        | ErrorKind::Write(WriteFailure::WriteConcernError(_)) => true,
+        ErrorKind::Command(refused) => NOT_PRIMARY.contains(&refused.code),
+        _ => false,
+    }
+}
+
+/// Whether a write that failed so may be stored all the same. The driver tells of its last attempt
+/// that may have written, whatever became of those behind it.
+pub(super) fn may_have_written(error: &Error) -> bool {
+    if error.contains_label(NO_WRITES_PERFORMED) {
+        return false;
+    }
+    match &*error.kind {
+        // Its label is that of a connection that was never made.
+        ErrorKind::Io(_) => !error.contains_label(SYSTEM_OVERLOADED_ERROR),
+        ErrorKind::Command(_) => error.contains_label(RETRYABLE_WRITE_ERROR),
+        ErrorKind::ServerSelection { .. }
+        | ErrorKind::ConnectionPoolCleared { .. }
+        | ErrorKind::Authentication { .. }
+        | ErrorKind::InvalidArgument { .. }
+        | ErrorKind::InvalidTlsConfig { .. }
+        | ErrorKind::IncompatibleServer { .. }
+        | ErrorKind::SessionsNotSupported
+        | ErrorKind::Shutdown
+        | ErrorKind::Write(WriteFailure::WriteError(_)) => false,
+        _ => true,
+    }
+}
+
+/// What may be told of an error.
+pub(super) fn cause(error: &Error) -> Cause {
+    let mut told = match &*error.kind {
+        ErrorKind::ServerSelection { .. } => "no server can be reached".to_owned(),
+        ErrorKind::ConnectionPoolCleared { .. } => "the connections were given up".to_owned(),
+        ErrorKind::Io(error) => error.kind().to_string(),
+        ErrorKind::Authentication { .. } => "the server refuses user or password".to_owned(),
+        ErrorKind::InvalidTlsConfig { .. } => "the TLS settings are wrong".to_owned(),
+        ErrorKind::IncompatibleServer { .. } => "the server is too old or too new".to_owned(),
+        ErrorKind::SessionsNotSupported => "the server has no sessions".to_owned(),
+        ErrorKind::Shutdown => "the store is closed".to_owned(),
+        ErrorKind::Command(refused) => {
+            coded("the server refuses", refused.code, &refused.code_name)
+        }
+        ErrorKind::Write(WriteFailure::WriteConcernError(late)) => coded(
+            "the write is not on a majority yet",
+            late.code,
+            &late.code_name,
+        ),
+        ErrorKind::Write(WriteFailure::WriteError(refused)) => coded(
+            "the server refuses the document",
+            refused.code,
+            refused.code_name.as_deref().unwrap_or_default(),
+        ),
+        ErrorKind::InvalidResponse { .. } | ErrorKind::Bson(_) => {
+            "the server's answer cannot be read".to_owned()
+        }
+        _ => "the driver failed".to_owned(),
+    };
+    let mut labels: Vec<_> = error.labels().iter().map(String::as_str).collect();
+    if !labels.is_empty() {
+        labels.sort_unstable();
+        let _ = write!(told, " [{}]", labels.join(", "));
+    }
+    told.into()
+}
+
+fn coded(what: &str, code: i32, name: &str) -> String {
+    format!("{what}: {code} {name}").trim_end().to_owned()
+}

@@ -1,0 +1,98 @@
+//! Storing a registration once, through failovers and lost answers.
+
+use std::time::Duration;
+
+use mongodb::{
+    Collection,
+    bson::{Document, RawDocumentBuf, doc},
+    error::Error,
+};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    documents,
+    failure::{cause, is_duplicate, is_transient, may_have_written},
+};
+use crate::{
+    registration::Registration,
+    seal::Tag,
+    store::{Inserted, StoreError},
+};
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Inserts, and sends it again until `last_attempt` while that may help: a row that meets itself is
+/// stored. An answer that nothing was stored, or that it was, is of what a majority has.
+pub(super) async fn insert(
+    registrations: &Collection<RawDocumentBuf>,
+    new: &Registration,
+    last_attempt: Instant,
+) -> Result<Inserted, StoreError> {
+    let documents = registrations.clone_with_type::<Document>();
+    let document = documents::of_registration(new);
+    let mut may_be_stored = false;
+    loop {
+        let error = match documents.insert_one(&document).await {
+            Ok(_) => return Ok(Inserted::New),
+            Err(refused) if is_duplicate(&refused) => match conflict(registrations, new).await {
+                Ok(Some(inserted)) => return inserted,
+                // Whoever is in the way is not on a majority yet, or was erased since.
+                Ok(None) => refused,
+                Err(error) => {
+                    // It may be this very row, from an attempt before.
+                    may_be_stored = true;
+                    error
+                }
+            },
+            Err(error) => {
+                may_be_stored |= may_have_written(&error);
+                error
+            }
+        };
+        let again = is_transient(&error) || is_duplicate(&error);
+        if !again || Instant::now() >= last_attempt {
+            return Err(if may_be_stored {
+                StoreError::Uncertain(cause(&error))
+            } else {
+                StoreError::Unavailable(cause(&error))
+            });
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// What became of an insert that met a unique index, by the record that is in its way.
+async fn conflict(
+    registrations: &Collection<RawDocumentBuf>,
+    new: &Registration,
+) -> Result<Option<Result<Inserted, StoreError>>, Error> {
+    let tag = |tag: Option<Tag>| tag.as_ref().map(documents::tag);
+    let filters = [
+        tag(new.idempotency_tag).map(|tag| doc! { "idempotency_tag": tag }),
+        Some(doc! { "_id": documents::uuid(new.id) }),
+        tag(new.document_tag).map(|tag| doc! { "document_tag": tag }),
+        Some(doc! { "reference": new.reference.symbols() }),
+    ];
+    for filter in filters.into_iter().flatten() {
+        if let Some(known) = registrations.find_one(filter).await? {
+            let known = documents::registration(&known);
+            return Ok(Some(known.map(|known| verdict(known, new))));
+        }
+    }
+    Ok(None)
+}
+
+/// In this order whichever filter found `known`, which may have come in between two of them.
+fn verdict(known: Registration, new: &Registration) -> Inserted {
+    let same = |one: Option<Tag>, other: Option<Tag>| one.is_some() && one == other;
+    if known.id == new.id {
+        Inserted::New
+    } else if same(known.idempotency_tag, new.idempotency_tag) {
+        Inserted::SameKey(Box::new(known))
+    } else if same(known.document_tag, new.document_tag) {
+        Inserted::SameDocument
+    } else {
+        Inserted::SameReference
+    }
+}

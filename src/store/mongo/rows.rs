@@ -1,0 +1,170 @@
+//! One moment of the store: counts, then rows, read in one transaction that writes nothing.
+//!
+//! Not a snapshot session, which would need no parameter of the server for a long report: SecantusDB,
+//! on which this is tested, fixes the moment of such a session anew for each command.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use mongodb::{
+    ClientSession, Collection,
+    bson::{Document, RawDocumentBuf, doc},
+    options::{Hint, ReadConcern},
+    raw_batch_cursor::{RawBatch, SessionRawBatchCursor},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    documents::{self, Fields},
+    failure::of_read,
+    schema::BY_CITY,
+};
+use crate::{
+    city::CityCode,
+    store::{BLOCK_ROWS, Row, StoreError},
+    totals::Counted,
+};
+
+/// Blocks that the store may be ahead of its reader.
+pub(super) const BLOCKS_AHEAD: usize = 4;
+
+/// A moment of the store, open for reading.
+pub(super) struct Moment {
+    pub(super) as_of: Timestamp,
+    pub(super) counts: BTreeMap<CityCode, u64>,
+    pub(super) rows: Reading,
+}
+
+/// Fixes a moment of one city or of all, counts, and begins to read the rows; the server may take
+/// `limit` to count.
+pub(super) async fn moment(
+    registrations: &Collection<RawDocumentBuf>,
+    city: Option<CityCode>,
+    limit: Duration,
+) -> Result<Moment, StoreError> {
+    let (as_of, mut session) = fix(registrations).await?;
+    let counts = counts(registrations, city, limit, &mut session).await?;
+    let batch = u32::try_from(BLOCK_ROWS).unwrap_or(u32::MAX);
+    let found = registrations
+        .find(of_city(city))
+        .sort(doc! { "city": 1, "_id": 1 })
+        .hint(Hint::Name(BY_CITY.to_owned()))
+        .projection(documents::row_fields())
+        .batch_size(batch)
+        .session(&mut session)
+        .batch()
+        .await;
+    let cursor = found.map_err(|error| of_read(&error))?;
+    Ok(Moment {
+        as_of,
+        counts,
+        rows: Reading { cursor, session },
+    })
+}
+
+/// The counts alone.
+pub(super) async fn totals(
+    registrations: &Collection<RawDocumentBuf>,
+    limit: Duration,
+) -> Result<Counted, StoreError> {
+    let (as_of, mut session) = fix(registrations).await?;
+    Ok(Counted {
+        as_of,
+        city: None,
+        counts: counts(registrations, None, limit, &mut session).await?,
+    })
+}
+
+/// The server's time, and a session whose reads are all of one moment after it. Dropped, it gives
+/// the moment up.
+async fn fix(
+    registrations: &Collection<RawDocumentBuf>,
+) -> Result<(Timestamp, ClientSession), StoreError> {
+    let client = registrations.client();
+    let database = client.database(&registrations.namespace().db);
+    let hello = database.run_command(doc! { "hello": 1 }).await;
+    let hello = hello.map_err(|error| of_read(&error))?;
+    let as_of = hello.get_datetime("localTime").ok();
+    let as_of = as_of
+        .and_then(|time| Timestamp::from_millisecond(time.timestamp_millis()).ok())
+        .ok_or_else(|| StoreError::Unavailable("the server did not tell its time".into()))?;
+
+    let started = client.start_session().await;
+    let mut session = started.map_err(|error| of_read(&error))?;
+    let begun = session
+        .start_transaction()
+        .read_concern(ReadConcern::snapshot())
+        .await;
+    begun.map_err(|error| of_read(&error))?;
+    Ok((as_of, session))
+}
+
+async fn counts(
+    registrations: &Collection<RawDocumentBuf>,
+    city: Option<CityCode>,
+    limit: Duration,
+    session: &mut ClientSession,
+) -> Result<BTreeMap<CityCode, u64>, StoreError> {
+    let pipeline = [
+        doc! { "$match": of_city(city) },
+        doc! { "$group": { "_id": "$city", "count": { "$sum": 1 } } },
+    ];
+    let counted = registrations
+        .aggregate(pipeline)
+        .session(&mut *session)
+        .with_type::<RawDocumentBuf>()
+        .hint(Hint::Name(BY_CITY.to_owned()))
+        .max_time(limit)
+        .await;
+    let mut counted = counted.map_err(|error| of_read(&error))?;
+    let mut documents = counted.stream(session);
+    let mut counts = BTreeMap::new();
+    while let Some(document) = documents
+        .try_next()
+        .await
+        .map_err(|error| of_read(&error))?
+    {
+        let fields = Fields(&document);
+        counts.insert(fields.city("_id")?, fields.number("count")?.cast_unsigned());
+    }
+    Ok(counts)
+}
+
+/// The rows of a moment.
+pub(super) struct Reading {
+    cursor: SessionRawBatchCursor,
+    session: ClientSession,
+}
+
+impl Reading {
+    /// Sends the rows; ends early when nobody listens.
+    pub(super) async fn send(mut self, blocks: mpsc::Sender<Result<Vec<Row>, StoreError>>) {
+        let mut batches = self.cursor.stream(&mut self.session);
+        while let Some(batch) = batches.next().await {
+            let batch = batch.map_err(|error| of_read(&error));
+            let block = batch.and_then(|batch| block(&batch));
+            if block.as_ref().is_ok_and(Vec::is_empty) {
+                continue;
+            }
+            let last = block.is_err();
+            if blocks.send(block).await.is_err() || last {
+                return;
+            }
+        }
+    }
+}
+
+fn block(batch: &RawBatch) -> Result<Vec<Row>, StoreError> {
+    let unreadable = || StoreError::Corrupt("a batch of rows".into());
+    let documents = batch.doc_slices().map_err(|_| unreadable())?;
+    let rows = documents.into_iter().map(|document| {
+        let document = document.ok().and_then(|value| value.as_document());
+        documents::row(document.ok_or_else(unreadable)?)
+    });
+    rows.collect()
+}
+
+fn of_city(city: Option<CityCode>) -> Document {
+    city.map_or_else(Document::new, |city| doc! { "city": city.as_str() })
+}

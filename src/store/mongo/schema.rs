@@ -1,0 +1,194 @@
+//! The collections, what a document in them must look like, and their indexes.
+//!
+//! Made by whichever replica comes first; making them again changes nothing.
+
+use mongodb::{
+    Database, IndexModel,
+    bson::{Document, doc},
+    error::{Error, ErrorKind},
+    options::IndexOptions,
+};
+
+use super::failure::{cause, is_transient};
+use crate::store::StoreError;
+
+pub(super) const REGISTRATIONS: &str = "registrations";
+pub(super) const BOARD: &str = "board";
+pub(super) const SESSIONS: &str = "sessions";
+pub(super) const KEYRING: &str = "keyring";
+
+/// Serves reports and counts.
+pub(super) const BY_CITY: &str = "registrations_city_id";
+
+const NAMESPACE_EXISTS: i32 = 48;
+const INDEX_CONFLICTS: [i32; 2] = [85, 86];
+
+/// What could not be made, and why.
+pub(super) struct Unprepared {
+    what: String,
+    error: Error,
+}
+
+impl Unprepared {
+    /// Whether waiting may help; otherwise somebody must mend the database.
+    pub(super) fn is_transient(&self) -> bool {
+        is_transient(&self.error)
+    }
+}
+
+impl From<Unprepared> for StoreError {
+    fn from(unprepared: Unprepared) -> Self {
+        let Unprepared { what, error } = unprepared;
+        let cause = cause(&error);
+        let conflict = matches!(&*error.kind,
+            ErrorKind::Command(refused) if INDEX_CONFLICTS.contains(&refused.code));
+        let advice = if conflict {
+            "; one of that name or of those keys has other options: drop it and start again"
+        } else {
+            ""
+        };
+        Self::Unavailable(format!("{what} cannot be made: {cause}{advice}").into())
+    }
+}
+
+/// Makes what is not there yet.
+pub(super) async fn prepare(database: Database) -> Result<(), Unprepared> {
+    for (name, validator) in validators() {
+        make_collection(&database, name, validator)
+            .await
+            .map_err(|error| Unprepared {
+                what: format!("collection {name}"),
+                error,
+            })?;
+    }
+    let registrations = database.collection::<Document>(REGISTRATIONS);
+    for (name, keys, mut options) in indexes() {
+        options.name = Some(name.to_owned());
+        let index = IndexModel::builder().keys(keys).options(options).build();
+        registrations
+            .create_index(index)
+            .await
+            .map_err(|error| Unprepared {
+                what: format!("index {name}"),
+                error,
+            })?;
+    }
+    Ok(())
+}
+
+async fn make_collection(
+    database: &Database,
+    name: &str,
+    validator: Document,
+) -> Result<(), Error> {
+    let made = database
+        .create_collection(name)
+        .validator(validator.clone())
+        .await;
+    match made {
+        Err(error) if matches!(&*error.kind, ErrorKind::Command(refused) if refused.code == NAMESPACE_EXISTS) =>
+        {
+            let modify = doc! { "collMod": name, "validator": validator };
+            database.run_command(modify).await.map(drop)
+        }
+        made => made,
+    }
+}
+
+/// The unique ones decide what is registered twice. Those on what a record may lack are sparse, so
+/// that any number of records may lack it.
+fn indexes() -> [(&'static str, Document, IndexOptions); 5] {
+    let unique = || IndexOptions::builder().unique(true).build();
+    let sparse = || IndexOptions::builder().unique(true).sparse(true).build();
+    [
+        ("registrations_reference", doc! { "reference": 1 }, unique()),
+        (
+            "registrations_document_tag",
+            doc! { "document_tag": 1 },
+            sparse(),
+        ),
+        (
+            "registrations_idempotency_tag",
+            doc! { "idempotency_tag": 1 },
+            sparse(),
+        ),
+        ("registrations_photo_key", doc! { "photo.key": 1 }, sparse()),
+        (
+            BY_CITY,
+            doc! { "city": 1, "_id": 1 },
+            IndexOptions::default(),
+        ),
+    ]
+}
+
+/// Other fields are let through, so that a newer padron may write them before an older one is gone.
+fn validators() -> [(&'static str, Document); 4] {
+    let schema = |required: &[&str], properties: Document| {
+        doc! { "$jsonSchema": {
+            "bsonType": "object",
+            "required": required.to_vec(),
+            "properties": properties,
+        } }
+    };
+    let binary = || doc! { "bsonType": "binData" };
+    let text = || doc! { "bsonType": "string" };
+    let date = || doc! { "bsonType": "date" };
+    let number = || doc! { "bsonType": ["int", "long"], "minimum": 0 };
+    let photo = doc! {
+        "bsonType": "object",
+        "required": ["key", "media_type", "bytes", "width", "height", "digest", "wrapped_key"],
+        "properties": {
+            "key": binary(),
+            "media_type": text(),
+            "bytes": number(),
+            "width": number(),
+            "height": number(),
+            "digest": binary(),
+            "wrapped_key": binary(),
+        },
+    };
+    [
+        (
+            REGISTRATIONS,
+            schema(
+                &[
+                    "_id",
+                    "reference",
+                    "city",
+                    "registered_at",
+                    "sealed",
+                    "content_tag",
+                ],
+                doc! {
+                    "_id": binary(),
+                    "reference": { "bsonType": "string", "minLength": 8, "maxLength": 8 },
+                    "city": { "bsonType": "string", "pattern": "^[0-9]{5}$" },
+                    "registered_at": date(),
+                    "sealed": binary(),
+                    "content_tag": binary(),
+                    "document_tag": binary(),
+                    "idempotency_tag": binary(),
+                    "photo": photo,
+                },
+            ),
+        ),
+        (
+            BOARD,
+            schema(
+                &["_id", "version", "totals"],
+                doc! { "_id": text(), "version": number(), "totals": text() },
+            ),
+        ),
+        (
+            SESSIONS,
+            schema(
+                &["_id", "actor", "expires_at"],
+                doc! { "_id": binary(), "actor": text(), "expires_at": date() },
+            ),
+        ),
+        (
+            KEYRING,
+            schema(&["_id", "tag"], doc! { "_id": text(), "tag": binary() }),
+        ),
+    ]
+}

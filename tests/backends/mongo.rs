@@ -1,0 +1,68 @@
+//! What is MongoDB's own: its collections, a server that is away, connections that break.
+
+mod away;
+mod network;
+mod programs;
+mod schema;
+
+use std::sync::Arc;
+
+use mongodb::{Client, bson::Document};
+use padron::store::{Store, StoreError, StoreUrl, connect};
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+/// A database with a name of its own, dropped at the end.
+pub(crate) struct Database {
+    server: String,
+    name: String,
+}
+
+impl Database {
+    /// On the server that `PADRON_TEST_MONGODB` names, whose URL has no database in it.
+    pub(crate) fn new() -> Self {
+        let server = std::env::var("PADRON_TEST_MONGODB").expect(
+            "PADRON_TEST_MONGODB names a MongoDB server to test with, for example \
+             mongodb://127.0.0.1:27017",
+        );
+        Self {
+            server,
+            name: format!("padron-{}", Uuid::new_v4().simple()),
+        }
+    }
+
+    pub(crate) async fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        open(&self.url()).await
+    }
+
+    fn url(&self) -> String {
+        let (server, options) = self.server.split_once('?').unwrap_or((&self.server, ""));
+        let server = server.trim_end_matches('/');
+        format!("{server}/{}?{options}", self.name)
+    }
+
+    /// Behind the store's back.
+    async fn driver(&self) -> mongodb::Database {
+        let client = Client::with_uri_str(&self.server).await.unwrap();
+        client.database(&self.name)
+    }
+
+    async fn registrations(&self) -> mongodb::Collection<Document> {
+        self.driver().await.collection("registrations")
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        tokio::task::block_in_place(|| {
+            Handle::current().block_on(async {
+                // A test that fails has more to say than that.
+                let _ = self.driver().await.drop().await;
+            });
+        });
+    }
+}
+
+async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
+    connect(&url.parse::<StoreUrl>().unwrap()).await
+}

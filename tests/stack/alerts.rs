@@ -1,0 +1,109 @@
+//! The admin knows: a real fault, seen by the real Prometheus and Alertmanager, becomes one mail in a
+//! mailbox, and one when it is over.
+
+use std::time::Duration;
+
+use crate::{
+    client::client,
+    program::Signal,
+    stack::{Stack, Tiers},
+    watch::{Mail, mails, prometheus_query, start_logs, start_monitoring, until},
+};
+
+/// The promise: from the fault to the mail.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// Longer than Alertmanager waits before it would send a second mail about the same incident.
+const QUIET: Duration = Duration::from_secs(35);
+
+/// Waits for the mail of which every word of `words` stands in the subject; gives how long it took.
+async fn mail(words: &[&str]) -> (Mail, Duration) {
+    until(&format!("a mail about {words:?}"), async || {
+        let mails = mails().into_iter();
+        mails
+            .rev()
+            .find(|mail| words.iter().all(|word| mail.subject.contains(word)))
+    })
+    .await
+}
+
+/// The subjects of all mails so far.
+fn subjects() -> Vec<String> {
+    let mut subjects: Vec<_> = mails().into_iter().map(|mail| mail.subject).collect();
+    subjects.sort();
+    subjects
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the stack, Prometheus, Alertmanager and a mail server; .ci/run starts them"]
+async fn a_fault_is_one_mail_and_its_end_another() {
+    let mut stack = Stack::start(Tiers::Direct);
+    let _logs = start_logs();
+    let _monitoring = start_monitoring();
+    let client = client();
+    until("all targets", async || {
+        let up = prometheus_query(
+            &client,
+            r#"up{job="padron"} == 1 and on() probe_success == 1"#,
+        )
+        .await
+        .unwrap();
+        (up.len() == 3).then_some(())
+    })
+    .await;
+    tokio::time::sleep(QUIET).await;
+    assert_eq!(subjects(), [""; 0], "nothing is wrong, so nobody is told");
+
+    // One replica dies, another freezes: two incidents.
+    stack.replicas[1].end(Signal::Kill);
+    stack.replicas[2].signal(Signal::Stop);
+    let (dead, took) = mail(&["FIRING", "InstanceDown", "padron-2"]).await;
+    assert!(took <= WITHIN, "{took:?}");
+    let (_, frozen_took) = mail(&["FIRING", "InstanceDown", "padron-3"]).await;
+    assert!(frozen_took <= WITHIN, "{frozen_took:?}");
+    for words in [
+        "padron-2",
+        "Since:",
+        "What to do:",
+        "docs/RUNBOOK.md#instancedown",
+    ] {
+        assert!(
+            dead.text.contains(words),
+            "{words} is missing in {}",
+            dead.text
+        );
+    }
+    tokio::time::sleep(QUIET).await;
+    assert_eq!(subjects().len(), 2, "one mail for each: {:?}", subjects());
+
+    stack.replicas[1].start();
+    stack.replicas[2].signal(Signal::Cont);
+    mail(&["RESOLVED", "InstanceDown", "padron-2"]).await;
+    mail(&["RESOLVED", "InstanceDown", "padron-3"]).await;
+    tokio::time::sleep(QUIET).await;
+    assert_eq!(
+        subjects().len(),
+        4,
+        "and one for each end: {:?}",
+        subjects()
+    );
+
+    // The record server dies: every replica sees it, and it is one incident.
+    stack.mongodb.end(Signal::Kill);
+    let (away, away_took) = mail(&["FIRING", "RecordStoreAway"]).await;
+    assert!(away_took <= WITHIN, "{away_took:?}");
+    assert!(
+        away.text.contains("docs/RUNBOOK.md#recordstoreaway"),
+        "{}",
+        away.text
+    );
+    tokio::time::sleep(QUIET).await;
+    assert_eq!(subjects().len(), 5, "{:?}", subjects());
+    stack.mongodb.start();
+    mail(&["RESOLVED", "RecordStoreAway"]).await;
+    tokio::time::sleep(QUIET).await;
+    assert_eq!(subjects().len(), 6, "{:?}", subjects());
+    println!(
+        "mails after {took:?} (killed), {frozen_took:?} (frozen), {away_took:?} (record server)"
+    );
+}

@@ -1,0 +1,186 @@
+//! What can happen to the stack, and how it ends.
+
+use std::{fmt, fs, io::Write as _, path::Path};
+
+use crate::{
+    program::{Program, Signal},
+    servers::S3_FOLDER,
+    stack::{Stack, toxiproxy_api},
+};
+
+/// Who is struck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    Replica(usize),
+    Mongodb,
+    S3,
+    Nginx,
+}
+
+/// What happens to the connections between the replicas and a tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    /// Cut after so many bytes.
+    Cut,
+    Delayed,
+    Throttled,
+    Refused,
+    /// Open, and nothing comes any more.
+    HalfOpen,
+    Reset,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Signal(Who, Signal),
+    Wire(Who, Wire),
+    FullDisk,
+}
+
+impl Fault {
+    /// One of each kind.
+    pub(super) fn every() -> Vec<Self> {
+        let mut every = vec![
+            Self::FullDisk,
+            Self::Signal(Who::Nginx, Signal::Term),
+            Self::Signal(Who::Nginx, Signal::Kill),
+        ];
+        for who in [
+            Who::Replica(0),
+            Who::Replica(1),
+            Who::Replica(2),
+            Who::Mongodb,
+            Who::S3,
+        ] {
+            for signal in [Signal::Kill, Signal::Term, Signal::Stop] {
+                every.push(Self::Signal(who, signal));
+            }
+        }
+        for who in [Who::Mongodb, Who::S3] {
+            for wire in [
+                Wire::Cut,
+                Wire::Delayed,
+                Wire::Throttled,
+                Wire::Refused,
+                Wire::HalfOpen,
+                Wire::Reset,
+            ] {
+                every.push(Self::Wire(who, wire));
+            }
+        }
+        every
+    }
+
+    pub(super) fn strike(self, stack: &mut Stack) {
+        match self {
+            Self::Signal(who, signal) => who.program(stack).signal(signal),
+            Self::Wire(who, wire) => wire.strike(who.proxy()),
+            Self::FullDisk => fill_the_disk(),
+        }
+    }
+
+    pub(super) fn heal(self, stack: &mut Stack) {
+        match self {
+            Self::Signal(who, Signal::Stop) => who.program(stack).signal(Signal::Cont),
+            Self::Signal(who, _) => {
+                let program = who.program(stack);
+                program.wait_for_end();
+                program.start();
+            }
+            Self::Wire(who, wire) => wire.heal(who.proxy()),
+            Self::FullDisk => fs::remove_file(filling()).unwrap(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(who, signal) => {
+                write!(f, "{who}: SIG{}", format!("{signal:?}").to_uppercase())
+            }
+            Self::Wire(who, wire) => write!(f, "connections to {who}: {wire:?}"),
+            Self::FullDisk => f.write_str("the photos' disk is full"),
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Replica(_) => "a replica",
+            Self::Mongodb => "record server",
+            Self::S3 => "photo server",
+            Self::Nginx => "nginx",
+        })
+    }
+}
+
+impl Who {
+    fn program(self, stack: &mut Stack) -> &mut Program {
+        match self {
+            Self::Replica(number) => &mut stack.replicas[number],
+            Self::Mongodb => &mut stack.mongodb,
+            Self::S3 => &mut stack.s3,
+            Self::Nginx => &mut stack.nginx,
+        }
+    }
+
+    fn proxy(self) -> &'static str {
+        match self {
+            Self::Mongodb => "mongodb",
+            Self::S3 => "s3",
+            other => unreachable!("nothing stands before {other}"),
+        }
+    }
+}
+
+impl Wire {
+    fn strike(self, proxy: &str) {
+        let toxic = match self {
+            Self::Refused => {
+                toxiproxy_api("POST", &format!("/proxies/{proxy}"), r#"{"enabled":false}"#);
+                return;
+            }
+            Self::Cut => {
+                r#"{"type":"limit_data","stream":"downstream","attributes":{"bytes":700}}"#
+            }
+            Self::Delayed => {
+                r#"{"type":"latency","stream":"downstream","attributes":{"latency":400,"jitter":300}}"#
+            }
+            Self::Throttled => {
+                r#"{"type":"bandwidth","stream":"upstream","attributes":{"rate":20}}"#
+            }
+            Self::HalfOpen => {
+                r#"{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}"#
+            }
+            Self::Reset => {
+                r#"{"type":"reset_peer","stream":"downstream","attributes":{"timeout":50}}"#
+            }
+        };
+        let named = toxic.replacen('{', r#"{"name":"fault","#, 1);
+        toxiproxy_api("POST", &format!("/proxies/{proxy}/toxics"), &named);
+    }
+
+    fn heal(self, proxy: &str) {
+        if self == Self::Refused {
+            toxiproxy_api("POST", &format!("/proxies/{proxy}"), r#"{"enabled":true}"#);
+        } else {
+            toxiproxy_api("DELETE", &format!("/proxies/{proxy}/toxics/fault"), "");
+        }
+    }
+}
+
+/// The bucket lies on a disk of its own, which this takes up.
+fn filling() -> &'static Path {
+    Path::new("/run/s3/filling")
+}
+
+fn fill_the_disk() {
+    let mut file = fs::File::create(filling()).unwrap();
+    // Larger pieces first, then what is left of the last one.
+    for size in [1 << 20, 1 << 12, 1] {
+        while file.write_all(&vec![0; size]).is_ok() {}
+    }
+    assert!(Path::new(S3_FOLDER).exists());
+}

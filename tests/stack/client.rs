@@ -1,0 +1,94 @@
+//! Whoever asks the stack from outside: through nginx, following the retry rule, or a replica directly.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
+
+use crate::{people::Human, servers::secret};
+
+/// The front door.
+pub(crate) const FRONT: &str = "https://nginx:8443";
+
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(40);
+
+/// Between two attempts of one request.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long a client that follows the rule goes on asking.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What became of a person who asked to be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// 201, or 200 for one that was there from an earlier attempt.
+    Registered { reference: String },
+    /// A final refusal.
+    Refused { status: StatusCode },
+}
+
+/// How a request went that was sent until it was answered for good.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) outcome: Outcome,
+    pub(crate) attempts: u32,
+    pub(crate) took: Duration,
+}
+
+/// A client that trusts the stack's own certificate.
+pub(crate) fn client() -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .danger_accept_invalid_certs(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(ATTEMPT)
+        .build()
+        .unwrap()
+}
+
+/// Adds what proves that staff ask.
+pub(crate) fn as_staff(request: RequestBuilder) -> RequestBuilder {
+    request.bearer_auth(secret("padron_admin_token"))
+}
+
+/// Registers `human`, again and again under one key until there is a final answer: the rule is to send
+/// the same request again after a lost connection, 429 and 5xx.
+pub(crate) async fn register(client: &Client, human: &Human) -> Sent {
+    let begun = Instant::now();
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let request = client
+            .post(format!("{FRONT}/registrations"))
+            .header("idempotency-key", &human.key)
+            .header(header::ACCEPT, "application/json")
+            .multipart(human.form());
+        if let Some(outcome) = final_answer(request.send().await).await {
+            return Sent {
+                outcome,
+                attempts,
+                took: begun.elapsed(),
+            };
+        }
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "no final answer in {PATIENCE:?}"
+        );
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn final_answer(answer: reqwest::Result<Response>) -> Option<Outcome> {
+    let answer = answer.ok()?;
+    let status = answer.status();
+    match status {
+        StatusCode::CREATED | StatusCode::OK => {
+            let body: serde_json::Value = answer.json().await.ok()?;
+            let reference = body["reference"].as_str().expect("a reference").to_owned();
+            Some(Outcome::Registered { reference })
+        }
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => None,
+        status if status.is_server_error() => None,
+        status => Some(Outcome::Refused { status }),
+    }
+}
