@@ -54,6 +54,8 @@ pub struct App {
     pub public_url: Arc<str>,
     /// Zone of the times in reports and charts.
     pub time_zone: TimeZone,
+    /// Bytes that uploads may take at once.
+    pub upload_memory: usize,
     /// Bytes that uploads under way may still take.
     pub upload_budget: Arc<Semaphore>,
     /// Reports that may still begin.
@@ -88,7 +90,7 @@ impl App {
         } = tiers;
         let admin = admin_token(config)?;
         let admin = tag_of_token(&keyring, TokenKind::Admin, admin.expose_secret());
-        let upload_budget = usize::try_from(config.upload_memory)? * 1024 * 1024;
+        let upload_memory = usize::try_from(config.upload_memory)? * 1024 * 1024;
         Ok(Arc::new(Self {
             board: Board::new(store.clone(), cities.clone(), config.time_zone.clone()),
             intake,
@@ -97,10 +99,11 @@ impl App {
             photos,
             keyring,
             admin,
-            instance: config.instance.clone().unwrap_or_else(host_name).into(),
+            instance: config.instance().into(),
             public_url: config.public_url().into(),
             time_zone: config.time_zone.clone(),
-            upload_budget: Arc::new(Semaphore::new(upload_budget)),
+            upload_budget: Arc::new(Semaphore::new(upload_memory)),
+            upload_memory,
             reports: Arc::new(Semaphore::new(REPORTS)),
             readiness: Cache::builder().time_to_live(READINESS).build(),
             shutdown: shutdown.clone(),
@@ -186,8 +189,4 @@ fn admin_token(config: &Config) -> anyhow::Result<SecretString> {
             bail!("{shown} cannot be read ({error}); set PADRON_ADMIN_TOKEN or mend its rights")
         }
     }
-}
-
-fn host_name() -> String {
-    gethostname::gethostname().to_string_lossy().into_owned()
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 use moka::future::Cache;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     chart::{self, Bar, Chart, RenderError, Size},
     city::Cities,
+    clock::now,
     lang::Lang,
     store::{Store, StoreError},
     totals::{Counted, Totals},
@@ -217,7 +218,10 @@ impl Board {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         match &*current {
             Some(known) if known.version >= totals.version => known.clone(),
-            _ => current.insert(Arc::new(totals)).clone(),
+            _ => {
+                measure(&totals, &self.cities);
+                current.insert(Arc::new(totals)).clone()
+            }
         }
     }
 
@@ -225,6 +229,7 @@ impl Board {
         let known = self.known();
         let version = known.as_ref().map_or(0, |known| known.version);
         let newer = self.store.board(version).await?;
+        metrics::gauge!("padron_board_checked_timestamp_seconds").set(seconds(now()));
         Ok(newer.map(|newer| self.keep(newer)).or(known))
     }
 
@@ -239,6 +244,24 @@ impl Board {
                 return Ok(self.keep(first));
             }
         }
+    }
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    time.as_duration().as_secs_f64()
+}
+
+/// The same as the chart, for whoever draws their own.
+#[expect(clippy::cast_precision_loss, reason = "they stay far below 2^53")]
+fn measure(totals: &Totals, cities: &Cities) {
+    metrics::gauge!("padron_board_version").set(totals.version as f64);
+    metrics::gauge!("padron_board_as_of_timestamp_seconds").set(seconds(totals.as_of));
+    for (&code, city) in &totals.cities {
+        let labels = [
+            ("city", code.to_string()),
+            ("name", cities.named(code).name),
+        ];
+        metrics::gauge!("padron_board_registrations", &labels).set(city.count as f64);
     }
 }
 

@@ -123,10 +123,20 @@ fn refusal(command: &clap::Command, error: &clap::Error) -> Option<String> {
 }
 
 async fn run(Cli { config, command }: Cli) -> anyhow::Result<()> {
-    if telemetry::start_logging(&config.log).is_err() {
+    let command = command.unwrap_or(Command::Serve);
+    // Commands that end soon say what they did to whoever runs them.
+    let loki = config.loki_url.as_ref();
+    let loki = loki.filter(|_| matches!(command, Command::Serve));
+    let Ok(logging) = telemetry::start_logging(&config.log, &config.instance(), loki) else {
         bail!("RUST_LOG: not a filter; use for example info or padron=debug");
-    }
-    match command.unwrap_or(Command::Serve) {
+    };
+    let ended = perform(config, command).await;
+    logging.end().await;
+    ended
+}
+
+async fn perform(config: Config, command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Serve => {
             let shutdown = Shutdown::new(Duration::from_secs(config.drain_seconds));
             shutdown

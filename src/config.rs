@@ -9,6 +9,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Command, ValueEnum, builder::OsStr};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
+use url::Url;
 
 use crate::{photos::PhotosUrl, store::StoreUrl};
 
@@ -99,12 +100,16 @@ pub struct Config {
     /// What to log, for example info or padron=debug
     #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
     pub log: String,
+
+    /// Loki that a server pushes its log lines to as well, for example `http://loki:3100`; only where no agent collects them
+    #[arg(long, env = "PADRON_LOKI_URL", value_parser = loki_url, hide_env_values = true, global = true)]
+    pub loki_url: Option<Url>,
 }
 
 /// Where an S3 server is and how it is asked; used only with `s3://…` photos.
 #[derive(Args, Clone, Debug)]
 pub struct S3 {
-    /// Address of the S3 server: https://HOST, or http://HOST in a network that you trust [default: Amazon's in the region]
+    /// Address of the S3 server: `https://HOST`, or `http://HOST` in a network that you trust [default: Amazon's in the region]
     #[arg(long = "s3-endpoint", env = "PADRON_S3_ENDPOINT", value_parser = public_url, global = true)]
     pub endpoint: Option<String>,
 
@@ -163,6 +168,11 @@ fn public_url(text: &str) -> Result<String, String> {
     }
 }
 
+fn loki_url(text: &str) -> Result<Url, String> {
+    let fault = |_| "not a URL".to_owned();
+    public_url(text).and_then(|url| Url::parse(&url).map_err(fault))
+}
+
 pub(crate) fn admin_token(text: &str) -> Result<SecretString, String> {
     let text = text.trim();
     if text.chars().count() < MIN_TOKEN_CHARS {
@@ -217,6 +227,13 @@ pub fn with_files(mut command: Command) -> Result<Command, String> {
 }
 
 impl Config {
+    /// Name of this replica.
+    #[must_use]
+    pub fn instance(&self) -> String {
+        let host = || gethostname::gethostname().to_string_lossy().into_owned();
+        self.instance.clone().unwrap_or_else(host)
+    }
+
     /// What people type to reach the form, without a slash at its end.
     #[must_use]
     pub fn public_url(&self) -> String {

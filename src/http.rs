@@ -22,7 +22,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::{HeaderName, HeaderValue, StatusCode, header},
-    middleware::{from_fn, from_fn_with_state},
+    middleware::from_fn,
     response::IntoResponse as _,
     routing::{get, post},
 };
@@ -31,7 +31,6 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -51,7 +50,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use self::staff::BearerToken;
-use crate::app::App;
+use crate::{app::App, telemetry::Metrics};
 
 /// How long an answer that is not streamed may take.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -179,7 +178,7 @@ pub fn router(app: Arc<App>) -> Router {
             header::CONTENT_SECURITY_POLICY,
             CONTENT_SECURITY_POLICY,
         ))
-        .layer(from_fn_with_state(app.clone(), ops::log))
+        .layer(from_fn(ops::log))
         .layer(from_fn(ops::measure))
         .layer(from_fn(problem::tell))
         .layer(CatchPanicLayer::custom(problem::from_panic))
@@ -193,10 +192,11 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 /// The router of the second listener.
-pub fn ops_router(metrics: PrometheusHandle) -> Router {
+pub fn ops_router(app: Arc<App>, metrics: &'static Metrics) -> Router {
     Router::new().route(
         "/metrics",
         get(async move || {
+            ops::upload_memory(&app);
             let text = metrics.render();
             (
                 [(

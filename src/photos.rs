@@ -175,7 +175,9 @@ impl Photos {
             (data_key.seal(&associated, photo.bytes()), stored)
         });
         let (sealed, stored) = sealing.await.map_err(object_store::Error::from)?;
-        within("put", self.objects.put(&path(key), sealed.into())).await?;
+        let path = path(key);
+        let putting = within(self.objects.put(&path, sealed.into()));
+        measured("put", putting).await?;
         Ok(stored)
     }
 
@@ -184,9 +186,17 @@ impl Photos {
     /// # Errors
     /// When the store is away or late, or the object is missing or not what was put.
     pub async fn open(&self, owner: Uuid, stored: &StoredPhoto) -> Result<Vec<u8>, PhotosError> {
+        measured("open", self.get_and_open(owner, stored)).await
+    }
+
+    async fn get_and_open(
+        &self,
+        owner: Uuid,
+        stored: &StoredPhoto,
+    ) -> Result<Vec<u8>, PhotosError> {
         let key = stored.key;
         let getting = async { self.objects.get(&path(key)).await?.bytes().await };
-        let sealed = match within("open", getting).await {
+        let sealed = match within(getting).await {
             Ok(sealed) => sealed,
             Err(PhotosError::Unavailable(object_store::Error::NotFound { .. })) => {
                 return Err(PhotosError::Missing(key.0));
@@ -207,10 +217,13 @@ impl Photos {
     /// # Errors
     /// When the store is away or late.
     pub async fn remove(&self, key: PhotoKey) -> Result<(), PhotosError> {
-        match within("remove", self.objects.delete(&path(key))).await {
-            Err(PhotosError::Unavailable(object_store::Error::NotFound { .. })) => Ok(()),
-            other => other,
-        }
+        let removing = async {
+            match within(self.objects.delete(&path(key))).await {
+                Err(PhotosError::Unavailable(object_store::Error::NotFound { .. })) => Ok(()),
+                other => other,
+            }
+        };
+        measured("remove", removing).await
     }
 
     /// The photos that were put before `time`, in no order. Other objects are passed over.
@@ -247,14 +260,17 @@ impl Photos {
     /// # Errors
     /// When it is away or late.
     pub async fn ping(&self) -> Result<(), PhotosError> {
-        if let Some(root) = self.folder.as_deref().and_then(std::path::Path::parent) {
-            // A folder that was unmounted has no object either, and is not there.
-            fs::metadata(root).map_err(PhotosError::Folder)?;
-        }
-        // A bucket that is not there has no object either: only a list tells the two apart.
-        let nothing = Path::from_iter([PREFIX, "none"]);
-        let listing = async { self.objects.list(Some(&nothing)).try_next().await };
-        within("ping", listing).await.map(drop)
+        let asking = async {
+            if let Some(root) = self.folder.as_deref().and_then(std::path::Path::parent) {
+                // A folder that was unmounted has no object either, and is not there.
+                fs::metadata(root).map_err(PhotosError::Folder)?;
+            }
+            // A bucket that is not there has no object either: only a list tells the two apart.
+            let nothing = Path::from_iter([PREFIX, "none"]);
+            let listing = async { self.objects.list(Some(&nothing)).try_next().await };
+            within(listing).await.map(drop)
+        };
+        measured("ping", asking).await
     }
 }
 
@@ -331,17 +347,27 @@ fn associated(key: PhotoKey, owner: Uuid) -> Vec<u8> {
     [b"photo".as_slice(), key.0.as_bytes(), owner.as_bytes()].concat()
 }
 
-/// Runs one call within its time, and measures it.
+/// Runs one call of the object store within its time.
 async fn within<T>(
-    operation: &'static str,
     call: impl Future<Output = Result<T, object_store::Error>>,
 ) -> Result<T, PhotosError> {
+    let answer = tokio::time::timeout(DEADLINE, call).await;
+    Ok(answer.map_err(|_| PhotosError::Late)??)
+}
+
+/// Measures an operation with all that belongs to it.
+async fn measured<T>(
+    operation: &'static str,
+    call: impl Future<Output = Result<T, PhotosError>>,
+) -> Result<T, PhotosError> {
     let begun = Instant::now();
-    let (outcome, result) = match tokio::time::timeout(DEADLINE, call).await {
-        Ok(Ok(answer)) => ("ok", Ok(answer)),
-        Ok(Err(error @ object_store::Error::NotFound { .. })) => ("missing", Err(error.into())),
-        Ok(Err(error)) => ("unavailable", Err(error.into())),
-        Err(_) => ("late", Err(PhotosError::Late)),
+    let result = call.await;
+    let outcome = match &result {
+        Ok(_) => "ok",
+        Err(PhotosError::Unavailable(_) | PhotosError::Folder(_)) => "unavailable",
+        Err(PhotosError::Late) => "late",
+        Err(PhotosError::Missing(_)) => "missing",
+        Err(PhotosError::Sealed(..)) => "corrupt",
     };
     metrics::histogram!(
         "padron_photos_operation_duration_seconds", "operation" => operation, "outcome" => outcome

@@ -20,6 +20,7 @@ use std::{
     collections::BTreeMap,
     num::NonZero,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -50,6 +51,17 @@ pub enum Format {
     Xlsx,
     /// One table.
     Csv,
+}
+
+impl Format {
+    /// What the name of its file ends with.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Xlsx => "xlsx",
+            Self::Csv => "csv",
+        }
+    }
 }
 
 /// What a report says besides the rows.
@@ -120,6 +132,7 @@ where
     F: Future<Output = Result<(), StoreError>> + Send,
 {
     let (sink, chunks) = sink::channel();
+    let begun = Instant::now();
     tracker.spawn(async move {
         let report = Report::new(spec, snapshot.as_of);
         let (actor, format) = (report.spec.actor.clone(), report.spec.format);
@@ -129,14 +142,20 @@ where
             Ok(rows) => sink.end().await.map(|()| rows),
             Err(error) => Err(error),
         };
+        let count = |outcome| {
+            let labels = [("format", format.extension()), ("outcome", outcome)];
+            metrics::counter!("padron_reports_total", &labels).increment(1);
+        };
         match ended {
             Ok(rows) => {
-                metrics::counter!("padron_reports_total", "outcome" => "finished").increment(1);
+                count("finished");
                 metrics::counter!("padron_report_rows_total").increment(rows);
+                metrics::histogram!("padron_report_duration_seconds", "format" => format.extension())
+                    .record(begun.elapsed());
                 tracing::info!(target: "padron::audit", actor, city, ?format, rows, "report finished");
             }
             Err(error) => {
-                metrics::counter!("padron_reports_total", "outcome" => "cut").increment(1);
+                count("aborted");
                 tracing::warn!(target: "padron::audit", actor, city, ?format, %error, "report cut");
                 sink.fail(error).await;
             }

@@ -61,7 +61,12 @@ impl Listeners {
 pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> anyhow::Result<()> {
     let first_start =
         is_embedded(&config) && config.admin_token.is_none() && !admin_token_path(&config).exists();
+    let metrics = telemetry::metrics()?;
     let app = App::open(&config, &shutdown).await?;
+    metrics::gauge!(
+        "padron_build_info", "version" => env!("CARGO_PKG_VERSION"), "replica" => app.instance.to_string()
+    )
+    .set(1);
     announce(&config, &app, first_start).await?;
     wait_for_tiers(&app).await;
 
@@ -82,8 +87,7 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
         let (store, photos, stop) = (app.store.clone(), app.photos.clone(), drained.clone());
         async move { tiers::watch(&*store, &photos, stop).await }
     });
-    let metrics = telemetry::metrics()?;
-    let ops = http::ops_router(metrics.clone());
+    let ops = http::ops_router(app.clone(), metrics);
     background.spawn({
         let stop = drained.clone();
         async move { http::listen(listeners.ops, ops, stop).await }
@@ -92,13 +96,12 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
     background.spawn({
         let stop = drained.clone();
         async move {
-            // Without it, what was recorded would pile up until somebody asks for the metrics.
             while stop
                 .run_until_cancelled(tokio::time::sleep(UPKEEP))
                 .await
                 .is_some()
             {
-                metrics.run_upkeep();
+                metrics.tidy();
             }
         }
     });
@@ -197,6 +200,6 @@ async fn announce(config: &Config, app: &App, first_start: bool) -> anyhow::Resu
     if std::io::stderr().is_terminal() {
         eprintln!("  stop with Ctrl-C");
     }
-    tracing::info!(instance = %app.instance, listen = %config.listen, "serving");
+    tracing::info!(listen = %config.listen, "serving");
     Ok(())
 }

@@ -65,12 +65,14 @@ pub async fn sweep_once(
         seen: 0,
         removed: photos.remove_unfinished(before).await?,
     };
+    metrics::counter!("padron_sweep_removed_total").increment(swept.removed);
     let mut batches = photos.put_before(before).try_chunks(BATCH);
     while let Some(keys) = batches.try_next().await.map_err(|error| error.1)? {
         swept.seen += keys.len() as u64;
         for key in store.unnamed(&keys).await? {
             photos.remove(key).await?;
             swept.removed += 1;
+            metrics::counter!("padron_sweep_removed_total").increment(1);
         }
     }
     Ok(swept)
@@ -83,11 +85,22 @@ pub async fn run(store: &dyn Store, photos: &Photos, stop: CancellationToken) {
         .await
         .is_some()
     {
-        match sweep_once(store, photos, now() - MIN_AGE).await {
+        let outcome = match sweep_once(store, photos, now() - MIN_AGE).await {
             // Before the first registration there is nothing to sweep.
-            Err(SweepError::Empty) => {}
-            Ok(swept) => tracing::info!(seen = swept.seen, removed = swept.removed, "swept"),
-            Err(error) => tracing::warn!(%error, "the sweep ended early"),
+            Err(SweepError::Empty) => "finished",
+            Ok(swept) => {
+                tracing::info!(seen = swept.seen, removed = swept.removed, "swept");
+                "finished"
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the sweep ended early");
+                "failed"
+            }
+        };
+        metrics::counter!("padron_sweeps_total", "outcome" => outcome).increment(1);
+        if outcome == "finished" {
+            metrics::gauge!("padron_sweep_finished_timestamp_seconds")
+                .set(now().as_duration().as_secs_f64());
         }
     }
 }

@@ -1,61 +1,119 @@
 //! Log lines and metrics: where they go.
 //!
-//! `main` starts it before anything else. Lines go to standard output: text when a person looks at a
-//! terminal, JSON otherwise. No module ever gives it personal data; a test plants some and looks.
+//! `cli` starts it before anything else and ends it last. Lines go to standard output: text when a
+//! person looks at a terminal, JSON otherwise; and to Loki where that is asked for. No module ever
+//! gives it personal data; a test plants some and looks.
 
-use std::{
-    io::IsTerminal as _,
-    sync::{Mutex, PoisonError},
-};
+mod loki;
+mod metrics;
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::{fmt, io::IsTerminal as _};
+
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::ParseError, layer::SubscriberExt as _,
+    EnvFilter, Layer, Registry,
+    filter::{FilterExt as _, ParseError, filter_fn},
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{Format, Json, JsonFields, Writer},
+    },
+    layer::{Filter, SubscriberExt as _},
+    registry::LookupSpan,
     util::SubscriberInitExt as _,
 };
+use url::Url;
 
-/// Upper bounds of the latency histograms, in seconds.
-const SECONDS: [f64; 11] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
-];
+pub use self::metrics::{Kind, Label, METRICS, Metric, Metrics, metrics};
 
-/// Starts logging at the level that `filter` says, in the form of `RUST_LOG`.
+/// Logging that has been started.
+#[must_use]
+pub struct Logging {
+    loki: Option<loki::Pushing>,
+}
+
+/// Starts logging at the level that `filter` says, in the form of `RUST_LOG`, for the replica
+/// `instance`. With `loki` it must be called where tasks can be spawned.
 ///
 /// # Errors
 /// When `filter` cannot be parsed.
-pub fn start_logging(filter: &str) -> Result<(), ParseError> {
-    // At `trace` it writes the paths of requests, and they may hold anything.
-    let silenced = "tower_http=off".parse()?;
-    let filter = EnvFilter::try_new(filter)?.add_directive(silenced);
-    let layer = if std::io::stdout().is_terminal() {
+pub fn start_logging(
+    filter: &str,
+    instance: &str,
+    loki: Option<&Url>,
+) -> Result<Logging, ParseError> {
+    let stdout = if std::io::stdout().is_terminal() {
         tracing_subscriber::fmt::layer().boxed()
     } else {
         tracing_subscriber::fmt::layer()
-            .json()
-            .flatten_event(true)
+            .event_format(Central::new(instance))
+            .fmt_fields(JsonFields::new())
             .boxed()
     };
-    tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
-        .init();
-    Ok(())
+    let mut layers = vec![stdout.with_filter(levels(filter)?).boxed()];
+    let loki = match loki {
+        Some(url) => {
+            let (lines, losses, pushing) = loki::push(url, instance);
+            layers.push(lines.with_filter(levels(filter)?).boxed());
+            layers.push(losses);
+            Some(pushing)
+        }
+        None => None,
+    };
+    tracing_subscriber::registry().with(layers).init();
+    Ok(Logging { loki })
 }
 
-/// What renders the metrics of this process in Prometheus' text form; the first call starts counting.
-///
-/// # Errors
-/// When something else in the process counts already.
-pub fn metrics() -> anyhow::Result<&'static PrometheusHandle> {
-    static HANDLE: Mutex<Option<&'static PrometheusHandle>> = Mutex::new(None);
-    let mut handle = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(handle) = *handle {
-        return Ok(handle);
+impl Logging {
+    /// Gives the last lines a moment to arrive.
+    pub async fn end(self) {
+        if let Some(pushing) = self.loki {
+            pushing.end().await;
+        }
     }
-    let recorder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .build_recorder();
-    let rendering: &'static PrometheusHandle = Box::leak(Box::new(recorder.handle()));
-    ::metrics::set_global_recorder(recorder)?;
-    *handle = Some(rendering);
-    Ok(rendering)
+}
+
+/// What is asked for; but of libraries nothing below `info`, where some show what they carry.
+fn levels(filter: &str) -> Result<impl Filter<Registry> + use<>, ParseError> {
+    let own = |target: &str| target.starts_with(env!("CARGO_PKG_NAME"));
+    let bound = filter_fn(move |meta| own(meta.target()) || *meta.level() <= Level::INFO);
+    Ok(EnvFilter::try_new(filter)?.and(bound))
+}
+
+/// JSON lines that say which replica writes, because those of all lie in one place.
+struct Central {
+    line: Format<Json>,
+    /// As JSON.
+    instance: String,
+}
+
+impl Central {
+    fn new(instance: &str) -> Self {
+        Self {
+            line: tracing_subscriber::fmt::format()
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false),
+            instance: serde_json::Value::from(instance).to_string(),
+        }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Central
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::new();
+        self.line
+            .format_event(context, Writer::new(&mut line), event)?;
+        let open = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
+        writeln!(writer, "{open},\"instance\":{}}}", self.instance)
+    }
 }

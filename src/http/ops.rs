@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::{error::Error, time::Instant};
 
 use axum::{
+    body::Body,
     extract::{MatchedPath, Request, State},
     http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
 
 use crate::{
     app::App,
@@ -67,28 +70,69 @@ fn route(request: &Request) -> String {
     matched.map_or("none", MatchedPath::as_str).to_owned()
 }
 
-/// One line for each request; the cause of a 5xx stands in it and nowhere else.
-pub(super) async fn log(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let id = request_id(&request);
-    let (method, route) = (known_method(request.method()), route(&request));
+/// One line for each request, written when the last byte of its answer is handed over or nobody waits
+/// for it any more; the cause of a 5xx stands in it and nowhere else.
+pub(super) async fn log(request: Request, next: Next) -> Response {
+    let mut line = Line {
+        id: request_id(&request),
+        method: known_method(request.method()),
+        route: route(&request),
+        started: Instant::now(),
+        answer: None,
+        bytes: 0,
+    };
     let response = next.run(request).await;
-    let status = response.status().as_u16();
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let cause = response
-        .extensions()
-        .get::<Problem>()
-        .and_then(|problem| problem.cause.clone());
-    let instance = &*app.instance;
-    if response.status().is_server_error() {
-        let cause = cause.map_or_else(|| "none given".to_owned(), |cause| chain(&*cause));
-        tracing::error!(request_id = %id, instance, method, route, status, duration_ms, cause, "request failed");
-    } else if matches!(route.as_str(), "/livez" | "/readyz") {
-        tracing::debug!(request_id = %id, instance, method, route, status, duration_ms, "request");
-    } else {
-        tracing::info!(request_id = %id, instance, method, route, status, duration_ms, "request");
+    let problem = response.extensions().get::<Problem>();
+    let cause = problem.and_then(|problem| problem.cause.as_deref().map(|cause| chain(cause)));
+    line.answer = Some((response.status(), cause));
+    response.map(|body| {
+        let bytes = |data: Option<&Bytes>| data.map_or(0, Bytes::len);
+        Body::new(body.inspect_frame(move |frame| line.sent(bytes(frame.data_ref()))))
+    })
+}
+
+/// The line of a request; dropped, it is written.
+struct Line {
+    id: String,
+    method: &'static str,
+    route: String,
+    started: Instant,
+    /// Its status, and the cause of a failure.
+    answer: Option<(StatusCode, Option<String>)>,
+    /// Of the body, as far as it was handed over.
+    bytes: u64,
+}
+
+impl Line {
+    fn sent(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
     }
-    response
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let Self {
+            id: request_id,
+            method,
+            route,
+            bytes,
+            ..
+        } = self;
+        let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let Some((status, cause)) = self.answer.take() else {
+            tracing::info!(%request_id, method, route, duration_ms, "request left");
+            return;
+        };
+        let code = status.as_u16();
+        if status.is_server_error() {
+            let cause = cause.as_deref().unwrap_or("none given");
+            tracing::error!(%request_id, method, route, status = code, duration_ms, bytes, cause, "request failed");
+        } else if matches!(route.as_str(), "/livez" | "/readyz") {
+            tracing::debug!(%request_id, method, route, status = code, duration_ms, bytes, "request");
+        } else {
+            tracing::info!(%request_id, method, route, status = code, duration_ms, bytes, "request");
+        }
+    }
 }
 
 fn chain(cause: &(dyn Error + 'static)) -> String {
@@ -116,6 +160,17 @@ pub(super) async fn measure(request: Request, next: Next) -> Response {
     metrics::counter!("padron_http_requests_total", &labels).increment(1);
     metrics::histogram!("padron_http_request_duration_seconds", &labels).record(started.elapsed());
     response.into_response()
+}
+
+/// What uploads may take, and what they have left.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "there are no petabytes of memory"
+)]
+pub(super) fn upload_memory(app: &App) {
+    let available = app.upload_budget.available_permits();
+    metrics::gauge!("padron_upload_memory_bytes").set(app.upload_memory as f64);
+    metrics::gauge!("padron_upload_memory_available_bytes").set(available as f64);
 }
 
 /// A method is the client's word: only those that the routes know are repeated.

@@ -184,6 +184,11 @@ impl Problem {
         }
     }
 
+    /// The `type` in the answer.
+    pub(super) fn slug(&self) -> &'static str {
+        self.kind.parts().1
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         self.kind.parts().0
     }

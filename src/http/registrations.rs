@@ -122,14 +122,10 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     let lang = pages::lang_of(request.uri(), request.headers());
     let wants_page = pages::wants_page(request.headers());
     let mut typed = pages::Typed::default();
+    let _in_flight = InFlight::begin();
     match register(&app, request, &mut typed).await {
         Ok(registered) => {
-            let outcome = if registered.replayed {
-                "replayed"
-            } else {
-                "accepted"
-            };
-            metrics::counter!("padron_registrations_total", "outcome" => outcome).increment(1);
+            count(&registered);
             if wants_page {
                 Redirect::to(&pages::confirmation(
                     registered.registration.reference,
@@ -141,7 +137,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
             }
         }
         Err(problem) => {
-            metrics::counter!("padron_registrations_total", "outcome" => "refused").increment(1);
+            metrics::counter!("padron_registrations_refused_total", "reason" => problem.slug())
+                .increment(1);
             if wants_page {
                 pages::form_again(&app, &typed, problem, lang)
             } else {
@@ -149,6 +146,35 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
             }
         }
     }
+}
+
+/// An upload under way; dropped, it is none any more.
+struct InFlight(metrics::Gauge);
+
+impl InFlight {
+    fn begin() -> Self {
+        let uploads = metrics::gauge!("padron_uploads_in_flight");
+        uploads.increment(1);
+        Self(uploads)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
+
+fn count(registered: &Registered) {
+    let outcome = if registered.replayed {
+        "replayed"
+    } else {
+        let photo = registered.registration.photo.as_ref();
+        let bytes = photo.map_or(0, |photo| photo.bytes);
+        metrics::counter!("padron_photo_bytes_total").increment(bytes);
+        "accepted"
+    };
+    metrics::counter!("padron_registrations_total", "outcome" => outcome).increment(1);
 }
 
 async fn register(

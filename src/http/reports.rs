@@ -129,10 +129,7 @@ fn find_city(app: &App, text: String) -> Result<City, Problem> {
 /// `padron-CITY-DATE.xlsx`, once in ASCII and once as it is (RFC 6266).
 fn file_name(city: Option<&City>, as_of: Timestamp, app: &App, format: Format) -> HeaderValue {
     let date = as_of.to_zoned(app.time_zone.clone()).date();
-    let extension = match format {
-        Format::Xlsx => "xlsx",
-        Format::Csv => "csv",
-    };
+    let extension = format.extension();
     let place = city.map_or(String::new(), |city| format!("{}-", city.name));
     let full = format!("padron-{place}{date}.{extension}");
     let encoded = utf8_percent_encode(&full, FILE_NAME);

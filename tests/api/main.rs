@@ -8,6 +8,7 @@
 mod app;
 mod charts;
 mod faults;
+mod logs;
 mod openapi;
 mod pages;
 mod problems;

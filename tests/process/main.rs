@@ -9,6 +9,9 @@
 
 mod crowd;
 mod durability;
+mod logs;
+mod loki;
+mod metrics;
 mod people;
 mod planted;
 mod privacy;

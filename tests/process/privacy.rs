@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use crate::{
+    loki::Receiver,
     planted::Search,
     server::{Home, Server, until},
 };
@@ -83,8 +84,13 @@ const SECRET_FILES: [&str; 2] = ["keys", "admin-token"];
 async fn nothing_personal_is_written_but_sealed() {
     let home = Home::new();
     std::fs::create_dir(home.path("tmp")).unwrap();
+    let loki = Receiver::start().await;
     let server = home
-        .start_with(&[("RUST_LOG", "trace"), ("TMPDIR", "tmp")])
+        .start_with(&[
+            ("RUST_LOG", "trace"),
+            ("TMPDIR", "tmp"),
+            ("PADRON_LOKI_URL", &loki.url),
+        ])
         .await;
     let mut search = Search::of(PLANTED.into_iter().chain(FRAGMENTS).chain(IN_CARD));
     let clean = padron::photo::clean(CARD).unwrap();
@@ -120,10 +126,28 @@ async fn nothing_personal_is_written_but_sealed() {
         "the log is not at its fullest"
     );
     search.finds_nothing_in("standard output", log.as_bytes());
-    let metrics = server
-        .client
-        .get(format!("http://{}/metrics", server.ops_listen));
-    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    let talkative = log.lines().filter(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let of_ours = line["target"].as_str().unwrap().starts_with("padron");
+        !of_ours
+            && ["DEBUG", "TRACE"]
+                .iter()
+                .any(|level| line["level"] == *level)
+    });
+    let talkative: Vec<_> = talkative.collect();
+    assert!(
+        talkative.is_empty(),
+        "libraries say what they carry: {talkative:?}"
+    );
+    let pushed = until("the last report's line in Loki", async || {
+        let pushed = loki.pushed();
+        let finished = b"report finished";
+        let found = pushed.windows(finished.len()).filter(|at| at == finished);
+        (found.count() == 2).then_some(pushed)
+    })
+    .await;
+    search.finds_nothing_in("what is pushed to Loki", &pushed);
+    let metrics = server.metrics().await;
     assert!(metrics.contains("padron_registrations_total"), "{metrics}");
     search.finds_nothing_in("/metrics", metrics.as_bytes());
 

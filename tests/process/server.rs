@@ -127,6 +127,13 @@ impl Server {
         self.client.get(self.url(path))
     }
 
+    /// What the second listener tells Prometheus.
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.ops_listen);
+        let answer = self.client.get(url).send().await.unwrap();
+        answer.text().await.unwrap()
+    }
+
     /// A request of the staff's.
     pub(crate) fn get_as_staff(&self, path: &str) -> RequestBuilder {
         self.get(path).bearer_auth(self.admin_token())

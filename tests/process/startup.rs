@@ -47,6 +47,7 @@ fn a_wrong_value_names_its_setting_and_what_to_write() {
         ("PADRON_LISTEN", "here", "socket address"),
         ("PADRON_INSTANCE", "a b", "visible ASCII"),
         ("PADRON_PUBLIC_URL", "ftp://x", "https://HOST"),
+        ("PADRON_LOKI_URL", "loki:3100", "http://HOST"),
         ("PADRON_ADMIN_TOKEN", "too-short", "openssl rand -hex 32"),
         ("PADRON_UPLOAD_MEMORY", "1", "40..=65536"),
         ("PADRON_DRAIN_SECONDS", "0", "1..=3600"),

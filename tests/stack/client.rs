@@ -1,6 +1,9 @@
 //! Whoever asks the stack from outside: through nginx, following the retry rule, or a replica directly.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::{Duration, Instant},
+};
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 
@@ -37,8 +40,14 @@ pub(crate) struct Sent {
 
 /// A client that trusts the stack's own certificate.
 pub(crate) fn client() -> Client {
+    client_at(Ipv4Addr::LOCALHOST)
+}
+
+/// A client at an address of its own, because nginx limits each address.
+pub(crate) fn client_at(address: Ipv4Addr) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
+        .local_address(IpAddr::from(address))
         .danger_accept_invalid_certs(true)
         .redirect(reqwest::redirect::Policy::none())
         .timeout(ATTEMPT)

@@ -179,7 +179,7 @@ async fn too_much_is_refused_with_a_problem() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the stack; .ci/run starts it"]
 async fn a_frozen_replica_costs_a_wait_and_no_request() {
-    let mut stack = Stack::start(Tiers::Direct);
+    let stack = Stack::start(Tiers::Direct);
     let client = client();
     stack.replicas[2].signal(Signal::Stop);
     for number in 0..6 {

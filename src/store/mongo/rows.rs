@@ -1,7 +1,8 @@
-//! One moment of the store: counts, then rows, read in one transaction that writes nothing.
+//! One moment of the store: counts, then rows, read in one snapshot session.
 //!
-//! Not a snapshot session, which would need no parameter of the server for a long report: SecantusDB,
-//! on which this is tested, fixes the moment of such a session anew for each command.
+//! MongoDB fixes the moment of a session at its first read. SecantusDB, on which most of this is
+//! tested, fixes it anew for each command, so that a report amid writes may find other rows than it
+//! counted; it is then cut and never wrong.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use mongodb::{
     ClientSession, Collection,
     bson::{Document, RawDocumentBuf, doc},
-    options::{Hint, ReadConcern},
+    options::Hint,
     raw_batch_cursor::{RawBatch, SessionRawBatchCursor},
 };
 use tokio::sync::mpsc;
@@ -76,8 +77,7 @@ pub(super) async fn totals(
     })
 }
 
-/// The server's time, and a session whose reads are all of one moment after it. Dropped, it gives
-/// the moment up.
+/// The server's time, and a session whose reads are all of one moment after it.
 async fn fix(
     registrations: &Collection<RawDocumentBuf>,
 ) -> Result<(Timestamp, ClientSession), StoreError> {
@@ -90,14 +90,8 @@ async fn fix(
         .and_then(|time| Timestamp::from_millisecond(time.timestamp_millis()).ok())
         .ok_or_else(|| StoreError::Unavailable("the server did not tell its time".into()))?;
 
-    let started = client.start_session().await;
-    let mut session = started.map_err(|error| of_read(&error))?;
-    let begun = session
-        .start_transaction()
-        .read_concern(ReadConcern::snapshot())
-        .await;
-    begun.map_err(|error| of_read(&error))?;
-    Ok((as_of, session))
+    let started = client.start_session().snapshot(true).await;
+    Ok((as_of, started.map_err(|error| of_read(&error))?))
 }
 
 async fn counts(

@@ -139,7 +139,8 @@ pub(super) async fn counts_and_rows_agree_amid_writes(store: Arc<dyn Store>) {
 }
 
 pub(super) async fn a_reader_that_leaves_early_does_no_harm(store: Arc<dyn Store>) {
-    let people = people(MANY);
+    // More than one block.
+    let people = people(u32::try_from(2 * BLOCK_ROWS).unwrap());
     insert_all(&*store, &people).await;
     // More than a pool of connections or of cursors would hold.
     for _ in 0..40 {

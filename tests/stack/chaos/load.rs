@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::Ipv4Addr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -13,12 +14,12 @@ use reqwest::{Client, StatusCode};
 use tokio::task::JoinSet;
 
 use crate::{
-    client::{FRONT, Outcome, Sent, as_staff, client, register},
+    client::{FRONT, Outcome, Sent, as_staff, client, client_at, register},
     people::Human,
 };
 
 /// People who register at once.
-const PEOPLE: usize = 8;
+const PEOPLE: u8 = 8;
 
 /// Every so many, two people claim one document number, and one person uses a key again.
 const TWINS: u32 = 10;
@@ -55,8 +56,9 @@ impl Load {
     /// Lets people register, and staff look, until [`Load::stop`].
     pub(super) fn start(&mut self) {
         self.stop.store(false, Ordering::Relaxed);
-        for _ in 0..PEOPLE {
-            let (client, kept) = (self.client.clone(), self.kept.clone());
+        for person in 1..=PEOPLE {
+            let client = client_at(Ipv4Addr::new(127, 78, 0, person));
+            let kept = self.kept.clone();
             let (born, stop) = (self.born.clone(), self.stop.clone());
             self.tasks.spawn(async move {
                 let mut all = Vec::new();
