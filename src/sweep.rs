@@ -19,6 +19,9 @@ use crate::{
 /// Photos younger than this may belong to a registration under way.
 pub const MIN_AGE: Duration = Duration::from_hours(24);
 
+/// From the start to the first sweep: a server that is restarted every night sweeps all the same.
+const FIRST: Duration = Duration::from_secs(30);
+
 /// Time between two sweeps of a running server.
 const EVERY: Duration = Duration::from_hours(6);
 
@@ -78,13 +81,15 @@ pub async fn sweep_once(
     Ok(swept)
 }
 
-/// Sweeps every six hours until `stop`.
+/// Sweeps soon after the start and then every six hours, until `stop`.
 pub async fn run(store: &dyn Store, photos: &Photos, stop: CancellationToken) {
+    let mut pause = FIRST;
     while stop
-        .run_until_cancelled(tokio::time::sleep(EVERY))
+        .run_until_cancelled(tokio::time::sleep(pause))
         .await
         .is_some()
     {
+        pause = EVERY;
         let outcome = match sweep_once(store, photos, now() - MIN_AGE).await {
             // Before the first registration there is nothing to sweep.
             Err(SweepError::Empty) => "finished",

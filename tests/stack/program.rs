@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{BufRead as _, BufReader, Read, Write as _},
+    os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
@@ -56,6 +57,7 @@ impl Program {
     pub(crate) fn start(&mut self) {
         let mut command = (self.make)();
         let mut child = command
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -89,14 +91,11 @@ impl Program {
         }
     }
 
-    /// Sends a signal; the standard library knows only one.
+    /// Sends a signal: a polite one to the program alone, any other to its children as well, as if its
+    /// container were killed or paused.
     pub(crate) fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("it runs");
-        let flag = format!("-{}", format!("{signal:?}").to_uppercase());
-        let sent = Command::new("kill")
-            .args([&flag, &child.id().to_string()])
-            .status();
-        assert!(sent.unwrap().success(), "{} has ended already", self.name);
+        assert!(send(child.id(), signal), "{} has ended already", self.name);
     }
 
     /// Waits for its end.
@@ -139,13 +138,24 @@ impl Drop for Program {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             // It may be stopped or gone; killing works on both.
-            let _ = child.kill();
+            send(child.id(), Signal::Kill);
             let _ = child.wait();
         }
         if thread::panicking() {
             eprintln!("{}", self.last_lines());
         }
     }
+}
+
+/// The standard library knows only one signal, and no groups.
+fn send(program: u32, signal: Signal) -> bool {
+    let group = if signal == Signal::Term { "" } else { "-" };
+    let flag = format!("-{}", format!("{signal:?}").to_uppercase());
+    let sent = Command::new("kill")
+        .args([&flag, "--", &format!("{group}{program}")])
+        .stderr(Stdio::null())
+        .status();
+    sent.unwrap().success()
 }
 
 /// The output of a program, in the file and the form of Docker's `json-file` driver.
@@ -183,8 +193,10 @@ impl Log {
                     "attrs": { "tag": name },
                     "time": Timestamp::now().to_string(),
                 });
-                // A test that has ended takes its folder with it.
-                let _ = writeln!(file.lock().unwrap(), "{entry}");
+                // In one piece: an agent takes half a line for a whole one. A test that has ended takes its
+                // folder with it.
+                let entry = format!("{entry}\n");
+                let _ = file.lock().unwrap().write_all(entry.as_bytes());
                 recent.lock().unwrap().push(line);
             }
         });
