@@ -27,3 +27,14 @@ bench:
 # Ten thousand made-up people in data/.
 seed:
     cargo run --release -- seed --count 10000
+
+# Three replicas behind nginx on this machine, until Ctrl-C; .ci/tools installs what it needs.
+stack:
+    cargo build
+    cargo test --test stack --no-run
+    .ci/in-stack cargo test --offline --test stack -- --ignored --exact --nocapture up::until_interrupted
+
+# Two hundred faults, about half an hour; the table at its end is the README's.
+chaos faults="200":
+    cargo test --test stack --no-run
+    PADRON_CHAOS_FAULTS={{faults}} .ci/in-stack cargo test --offline --test stack -- --ignored --nocapture chaos::
