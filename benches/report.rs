@@ -22,7 +22,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use futures::TryStreamExt as _;
-use jiff::{Timestamp, civil::date, tz::TimeZone};
+use jiff::{civil::date, tz::TimeZone};
 use padron::{
     lang::Lang,
     registration::Person,

@@ -151,9 +151,9 @@ impl Mongo {
                 Err(Unready::Away(error) | Unready::Refused(error)) => Err(error),
             }
         };
-        let begun = timeout_at(deadline, begin).await;
+        let admitted = timeout_at(deadline, begin).await;
         // Nothing was sent so far.
-        let call = begun.unwrap_or_else(|_| Err(StoreError::Unavailable(told())))?;
+        let call = admitted.unwrap_or_else(|_| Err(StoreError::Unavailable(told())))?;
         let work = work(self.collections.clone());
         let task = self.tasks.spawn(async move {
             let _call = call;
@@ -221,7 +221,7 @@ async fn options(url: &SecretString) -> Result<ClientOptions, StoreError> {
     options.command_event_handler = Some(EventHandler::callback(measure::command));
     let connections = measure::Connections::default();
     options.cmap_event_handler = Some(EventHandler::callback(move |event| {
-        connections.heed(&event)
+        connections.heed(&event);
     }));
     Ok(options)
 }
@@ -229,7 +229,7 @@ async fn options(url: &SecretString) -> Result<ClientOptions, StoreError> {
 #[async_trait]
 impl Store for Mongo {
     async fn insert(&self, registration: &Registration) -> Result<Inserted, StoreError> {
-        let last_attempt = Instant::now() + (DEADLINE - SELECTION);
+        let last_attempt = Instant::now() + DEADLINE.saturating_sub(SELECTION);
         let new = registration.clone();
         self.write(|at| async move { insert::insert(&at.registrations, &new, last_attempt).await })
             .await
@@ -263,12 +263,12 @@ impl Store for Mongo {
         let begin = move |at: Collections| async move {
             rows::moment(&at.registrations, city, COUNTING).await
         };
-        let begun = self.run(COUNTING, StoreError::Unavailable, begin).await;
+        let moment = self.run(COUNTING, StoreError::Unavailable, begin).await;
         let Moment {
             as_of,
             counts,
             rows,
-        } = begun?;
+        } = moment?;
         let (sender, blocks) = mpsc::channel(BLOCKS_AHEAD);
         self.tasks.spawn(rows.send(sender));
         Ok(Snapshot {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The promise: from the fault to the mail.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 /// Longer than Alertmanager waits before it would send a second mail about the same incident.
 const QUIET: Duration = Duration::from_secs(35);

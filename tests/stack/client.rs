@@ -19,7 +19,7 @@ const ATTEMPT: Duration = Duration::from_secs(40);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// How long a client that follows the rule goes on asking.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What became of a person who asked to be registered.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! `.ci/in-stack cargo test --test stack -- --ignored --test-threads=1`.
 //!
 //! The record server is SecantusDB, which is not mongod: it speaks the protocol over the real
-//! WiredTiger engine. `tests/backends` takes a real MongoDB when `PADRON_TEST_MONGODB` names one.
+//! `WiredTiger` engine. `tests/backends` takes a real MongoDB when `PADRON_TEST_MONGODB` names one.
 
 #![expect(
     clippy::unwrap_used,

@@ -11,10 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
-
 /// How long a program may take to come up or to go; only a test that fails waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Lines that are shown of a program when a test fails.
 const SHOWN: usize = 25;
@@ -191,7 +189,7 @@ impl Log {
                     "log": format!("{line}\n"),
                     "stream": stream,
                     "attrs": { "tag": name },
-                    "time": Timestamp::now().to_string(),
+                    "time": padron::clock::now().to_string(),
                 });
                 // In one piece: an agent takes half a line for a whole one. A test that has ended takes its
                 // folder with it.

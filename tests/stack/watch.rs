@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long anything that is waited for may take; only a test that fails waits so long.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Starts these and waits until they work.
 fn start<const N: usize>(mut programs: [Program; N]) -> [Program; N] {

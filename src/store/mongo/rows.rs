@@ -10,7 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use mongodb::{
     ClientSession, Collection,
-    bson::{Document, RawDocumentBuf, doc},
+    bson::{Document, RawBsonRef, RawDocumentBuf, doc},
     options::Hint,
     raw_batch_cursor::{RawBatch, SessionRawBatchCursor},
 };
@@ -153,7 +153,7 @@ fn block(batch: &RawBatch) -> Result<Vec<Row>, StoreError> {
     let unreadable = || StoreError::Corrupt("a batch of rows".into());
     let documents = batch.doc_slices().map_err(|_| unreadable())?;
     let rows = documents.into_iter().map(|document| {
-        let document = document.ok().and_then(|value| value.as_document());
+        let document = document.ok().and_then(RawBsonRef::as_document);
         documents::row(document.ok_or_else(unreadable)?)
     });
     rows.collect()

@@ -58,11 +58,11 @@ impl Report {
             }
         }
         let summary = book.worksheet_range(&tabs[0]).unwrap();
-        let total = summary.rows().filter_map(|row| match row.last() {
+        let mut totals = summary.rows().rev().filter_map(|row| match row.last() {
             Some(Data::Float(number)) => Some(*number),
             _ => None,
         });
-        let total = total.last().unwrap_or(0.0);
+        let total = totals.next().unwrap_or(0.0);
         #[expect(clippy::cast_precision_loss, reason = "some thousands")]
         let counted = rows.len() as f64;
         assert!(
