@@ -4,7 +4,7 @@
 //! in a bucket or folder is made here; type, size and key of a photo are in its record.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs, io, iter,
     path::PathBuf,
     str::FromStr,
     sync::Arc,
@@ -41,9 +41,10 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// Why a photo could not be put, opened or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum PhotosError {
-    /// The store cannot be reached or refuses work.
-    #[error("the photo store is away: {0}")]
-    Unavailable(#[from] object_store::Error),
+    /// The store cannot be reached or refuses work. What it said stays here: it may hold addresses and
+    /// names of keys.
+    #[error("the photo store is away: {}", told(.0))]
+    Unavailable(object_store::Error),
     /// The local folder cannot be read or written.
     #[error("the photo folder is away: {0}")]
     Folder(#[source] io::Error),
@@ -198,10 +199,10 @@ impl Photos {
         let getting = async { self.objects.get(&path(key)).await?.bytes().await };
         let sealed = match within(getting).await {
             Ok(sealed) => sealed,
-            Err(PhotosError::Unavailable(object_store::Error::NotFound { .. })) => {
+            Err(error) => {
+                self.is_missing(error).await?;
                 return Err(PhotosError::Missing(key.0));
             }
-            Err(error) => return Err(error),
         };
         let (keyring, wrapped) = (self.keyring.clone(), stored.wrapped_key.clone());
         let opening = tokio::task::spawn_blocking(move || {
@@ -219,11 +220,20 @@ impl Photos {
     pub async fn remove(&self, key: PhotoKey) -> Result<(), PhotosError> {
         let removing = async {
             match within(self.objects.delete(&path(key))).await {
-                Err(PhotosError::Unavailable(object_store::Error::NotFound { .. })) => Ok(()),
-                other => other,
+                Ok(()) => Ok(()),
+                Err(error) => self.is_missing(error).await,
             }
         };
         measured("remove", removing).await
+    }
+
+    /// Whether `error` says that an object is not there; the same is said of a bucket, and by some
+    /// servers of an access key.
+    async fn is_missing(&self, error: PhotosError) -> Result<(), PhotosError> {
+        match error {
+            PhotosError::Unavailable(object_store::Error::NotFound { .. }) => self.look().await,
+            error => Err(error),
+        }
     }
 
     /// The photos that were put before `time`, in no order. Other objects are passed over.
@@ -260,17 +270,18 @@ impl Photos {
     /// # Errors
     /// When it is away or late.
     pub async fn ping(&self) -> Result<(), PhotosError> {
-        let asking = async {
-            if let Some(root) = self.folder.as_deref().and_then(std::path::Path::parent) {
-                // A folder that was unmounted has no object either, and is not there.
-                fs::metadata(root).map_err(PhotosError::Folder)?;
-            }
-            // A bucket that is not there has no object either: only a list tells the two apart.
-            let nothing = Path::from_iter([PREFIX, "none"]);
-            let listing = async { self.objects.list(Some(&nothing)).try_next().await };
-            within(listing).await.map(drop)
-        };
-        measured("ping", asking).await
+        measured("ping", self.look()).await
+    }
+
+    async fn look(&self) -> Result<(), PhotosError> {
+        if let Some(root) = self.folder.as_deref().and_then(std::path::Path::parent) {
+            // A folder that was unmounted has no object either, and is not there.
+            fs::metadata(root).map_err(PhotosError::Folder)?;
+        }
+        // A bucket that is not there has no object either: only a list tells the two apart.
+        let nothing = Path::from_iter([PREFIX, "none"]);
+        let listing = async { self.objects.list(Some(&nothing)).try_next().await };
+        within(listing).await.map(drop)
     }
 }
 
@@ -338,6 +349,27 @@ fn bucket_of(s3: &S3, bucket: &str) -> Result<impl ObjectStore, object_store::Er
     builder.build()
 }
 
+impl From<object_store::Error> for PhotosError {
+    fn from(error: object_store::Error) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+/// What may be told of an error.
+fn told(error: &object_store::Error) -> String {
+    use object_store::Error;
+    let kind = match error {
+        Error::NotFound { .. } => "there is no such bucket, folder or access key",
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => "access is denied",
+        _ => "it fails or cannot be reached",
+    };
+    let mut sources = iter::successors(Some(error as &dyn std::error::Error), |error| {
+        error.source()
+    });
+    let io = sources.find_map(|error| error.downcast_ref::<io::Error>());
+    io.map_or_else(|| kind.to_owned(), |io| format!("{kind} ({})", io.kind()))
+}
+
 fn path(key: PhotoKey) -> Path {
     Path::from_iter([PREFIX, &key.0.to_string()])
 }
@@ -374,4 +406,58 @@ async fn measured<T>(
     )
     .record(begun.elapsed());
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(url: &str) -> String {
+        match url.parse::<PhotosUrl>() {
+            Ok(url) => url.to_string(),
+            Err(fault) => fault,
+        }
+    }
+
+    #[test]
+    fn a_url_names_a_folder_or_a_bucket() {
+        for (url, place) in [
+            ("file:data/photos", "data/photos (folder, embedded)"),
+            ("file:/srv/photos", "/srv/photos (folder, embedded)"),
+            ("s3://abc", "bucket abc (S3)"),
+            ("s3://my.photos-1", "bucket my.photos-1 (S3)"),
+            ("s3://photos/", "bucket photos (S3)"),
+            ("s3://photos/a", "bucket photos, under a (S3)"),
+            ("s3://photos/a/b/", "bucket photos, under a/b (S3)"),
+        ] {
+            assert_eq!(shown(url), place, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_names_neither_says_what_to_write() {
+        let bucket = "s3://BUCKET: a bucket has 3 or more letters, digits, dots and dashes";
+        let either = "use file:FOLDER, for example file:data/photos, or s3://BUCKET";
+        for (url, told) in [
+            ("", either),
+            ("photos", either),
+            ("file:", either),
+            ("S3://photos", either),
+            ("https://s3.example/photos", either),
+            ("s3:", bucket),
+            ("s3:photos", bucket),
+            ("s3:/photos", bucket),
+            ("s3://", bucket),
+            ("s3:///photos", bucket),
+            ("s3://ab", bucket),
+            ("s3://ab/photos", bucket),
+            ("s3://my_photos", bucket),
+            ("s3://user@photos", bucket),
+            ("s3://fotos-de-ñandú", bucket),
+        ] {
+            assert_eq!(shown(url), told, "{url}");
+        }
+        let prefix = shown("s3://photos/a//b");
+        assert!(prefix.contains("empty path segment"), "{prefix}");
+    }
 }

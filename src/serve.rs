@@ -19,14 +19,8 @@ use crate::{
 /// Time between two tidyings of the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// How long tiers that start together with this replica have to come before it serves without them.
-const COMING: Duration = Duration::from_secs(10);
-
-/// Time between two questions whether they have come.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
-
 /// How long letting go of the tiers may take once the drain is over.
-const ENDING: Duration = Duration::from_secs(5);
+const ENDING: Duration = Duration::from_secs(10);
 
 /// The two sockets: the public one, and the one of the metrics.
 pub struct Listeners {
@@ -68,7 +62,6 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
     )
     .set(1);
     announce(&config, &app, first_start).await?;
-    wait_for_tiers(&app).await;
 
     // Followers hold nothing that must be finished, so they end with the drain's beginning; the ops
     // listener answers until its end, so that the drain can be watched.
@@ -142,37 +135,6 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
     served.context("the listener failed")
 }
 
-/// Gives tiers on servers a moment to come; without them everything that needs them is answered by 503.
-async fn wait_for_tiers(app: &App) {
-    let coming = async {
-        let mut told = false;
-        loop {
-            let answering = Answering::ask(&*app.store, &app.photos).await;
-            if answering.all() {
-                return;
-            }
-            if !told {
-                told = true;
-                for (there, tier) in [
-                    (answering.store, "record store (PADRON_STORE)"),
-                    (answering.photos, "photo store (PADRON_PHOTOS)"),
-                ] {
-                    if !there {
-                        eprintln!(
-                            "  waiting        for the {tier}, which does not answer; start it or mend its address"
-                        );
-                    }
-                }
-            }
-            tokio::time::sleep(ASK_AGAIN).await;
-        }
-    };
-    let waited = async { tokio::time::timeout(COMING, coming).await.is_ok() };
-    if app.shutdown.token.run_until_cancelled(waited).await == Some(false) {
-        tracing::warn!("a tier is away; what needs it is refused until it comes");
-    }
-}
-
 /// Says on standard error where everything is, because standard output carries the log.
 async fn announce(config: &Config, app: &App, first_start: bool) -> anyhow::Result<()> {
     eprintln!(
@@ -197,6 +159,17 @@ async fn announce(config: &Config, app: &App, first_start: bool) -> anyhow::Resu
         "  keys           {} (keep a copy elsewhere: without it nothing can be read)",
         config.keys_file.display()
     );
+    let answering = Answering::ask(&*app.store, &app.photos).await;
+    for (answer, tier) in [
+        (answering.store, "record store (PADRON_STORE)"),
+        (answering.photos, "photo store (PADRON_PHOTOS)"),
+    ] {
+        if let Err(error) = answer {
+            eprintln!(
+                "  waiting        for the {tier}: {error}; what needs it is refused until it comes"
+            );
+        }
+    }
     if std::io::stderr().is_terminal() {
         eprintln!("  stop with Ctrl-C");
     }

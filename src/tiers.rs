@@ -61,10 +61,17 @@ impl Tiers {
         })?;
         let (keyring, made) = open_keyring(config)?;
         let guard = Guard::new(store, keyring.fingerprint());
-        match guard.admit().await {
-            Ok(()) => {}
+        let admitted = if is_embedded(config) {
+            guard.admit().await
+        } else {
             // It may come later: the guard asks again, and lets nothing through before.
-            Err(StoreError::Unavailable(_) | StoreError::Uncertain(_)) if !is_embedded(config) => {}
+            match tokio::time::timeout(ANSWER, guard.admit()).await {
+                Ok(Err(StoreError::Unavailable(_) | StoreError::Uncertain(_))) | Err(_) => Ok(()),
+                Ok(answer) => answer,
+            }
+        };
+        match admitted {
+            Ok(()) => {}
             Err(StoreError::ForeignKeys) => return Err(foreign_keys(config, made)),
             Err(error) => return Err(error).context("PADRON_STORE"),
         }
@@ -86,54 +93,56 @@ impl Tiers {
     }
 }
 
-/// Which tiers answered within a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which tiers answered within a second, and why the others did not.
+#[derive(Debug)]
 pub struct Answering {
     /// The records.
-    pub store: bool,
+    pub store: Result<(), String>,
     /// The photos.
-    pub photos: bool,
+    pub photos: Result<(), String>,
 }
 
 impl Answering {
     /// Asks both tiers at once.
     pub async fn ask(store: &dyn Store, photos: &Photos) -> Self {
-        let store = tokio::time::timeout(ANSWER, store.ping());
-        let photos = tokio::time::timeout(ANSWER, photos.ping());
-        let (store, photos) = tokio::join!(store, photos);
-        Self {
-            store: matches!(store, Ok(Ok(()))),
-            photos: matches!(photos, Ok(Ok(()))),
-        }
+        let (store, photos) = tokio::join!(answer(store.ping()), answer(photos.ping()));
+        Self { store, photos }
     }
 
     /// Whether both did.
     #[must_use]
-    pub fn all(self) -> bool {
-        self.store && self.photos
+    pub fn all(&self) -> bool {
+        self.store.is_ok() && self.photos.is_ok()
+    }
+}
+
+async fn answer<E: std::error::Error>(
+    ping: impl Future<Output = Result<(), E>>,
+) -> Result<(), String> {
+    match tokio::time::timeout(ANSWER, ping).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
     }
 }
 
 /// Asks both tiers every few seconds until `stop`, and tells the log and the metrics.
 pub async fn watch(store: &dyn Store, photos: &Photos, stop: CancellationToken) {
-    let mut known = Answering {
-        store: true,
-        photos: true,
-    };
+    let (mut store_up, mut photos_up) = (true, true);
     loop {
         let now = Answering::ask(store, photos).await;
-        for (tier, was, is) in [
-            ("store", known.store, now.store),
-            ("photos", known.photos, now.photos),
+        for (tier, up, answer) in [
+            ("store", &mut store_up, now.store),
+            ("photos", &mut photos_up, now.photos),
         ] {
-            metrics::gauge!("padron_tier_up", "tier" => tier).set(f64::from(u8::from(is)));
-            match (was, is) {
-                (true, false) => tracing::error!(tier, "the tier is away"),
-                (false, true) => tracing::info!(tier, "the tier is back"),
+            metrics::gauge!("padron_tier_up", "tier" => tier)
+                .set(f64::from(u8::from(answer.is_ok())));
+            match &answer {
+                Err(error) if *up => tracing::error!(tier, error, "the tier is away"),
+                Ok(()) if !*up => tracing::info!(tier, "the tier is back"),
                 _ => {}
             }
+            *up = answer.is_ok();
         }
-        known = now;
         let pause = tokio::time::sleep(WATCH);
         if stop.run_until_cancelled(pause).await.is_none() {
             return;

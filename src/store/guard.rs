@@ -41,7 +41,7 @@ impl Guard {
     /// [`StoreError::ForeignKeys`] when they are not, or whatever kept the store from answering.
     pub async fn admit(&self) -> Result<(), StoreError> {
         let ask = async || {
-            let known = self.store.claim(&self.keyring).await?;
+            let known = measured("claim", self.store.claim(&self.keyring)).await?;
             known
                 .matches(&self.keyring)
                 .then_some(())
@@ -55,23 +55,28 @@ impl Guard {
         operation: &'static str,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let begun = Instant::now();
-        let result = match self.admit().await {
-            Ok(()) => call.await,
-            Err(error) => Err(error),
-        };
-        let outcome = match &result {
-            Ok(_) => "ok",
-            Err(StoreError::Unavailable(_)) => "unavailable",
-            Err(StoreError::Uncertain(_)) => "uncertain",
-            Err(StoreError::Corrupt(_) | StoreError::ForeignKeys) => "corrupt",
-        };
-        metrics::histogram!(
-            "padron_store_operation_duration_seconds", "operation" => operation, "outcome" => outcome
-        )
-        .record(begun.elapsed());
-        result
+        self.admit().await?;
+        measured(operation, call).await
     }
+}
+
+async fn measured<T>(
+    operation: &'static str,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let begun = Instant::now();
+    let result = call.await;
+    let outcome = match &result {
+        Ok(_) => "ok",
+        Err(StoreError::Unavailable(_)) => "unavailable",
+        Err(StoreError::Uncertain(_)) => "uncertain",
+        Err(StoreError::Corrupt(_) | StoreError::ForeignKeys) => "corrupt",
+    };
+    metrics::histogram!(
+        "padron_store_operation_duration_seconds", "operation" => operation, "outcome" => outcome
+    )
+    .record(begun.elapsed());
+    result
 }
 
 #[async_trait]

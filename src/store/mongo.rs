@@ -219,10 +219,7 @@ async fn options(url: &SecretString) -> Result<ClientOptions, StoreError> {
     options.read_concern = Some(ReadConcern::majority());
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
     options.command_event_handler = Some(EventHandler::callback(measure::command));
-    let connections = measure::Connections::default();
-    options.cmap_event_handler = Some(EventHandler::callback(move |event| {
-        connections.heed(&event);
-    }));
+    options.cmap_event_handler = Some(EventHandler::callback(measure::connection));
     Ok(options)
 }
 
@@ -388,9 +385,10 @@ impl Store for Mongo {
 
     async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError> {
         let keyring = *keyring;
+        let last_look = Instant::now() + DEADLINE;
         self.write(move |at| async move {
             let claims = at.keyring.clone_with_type::<Document>();
-            loop {
+            while Instant::now() < last_look {
                 let claim = doc! { "_id": KEYRING, "tag": documents::tag(&keyring) };
                 match claims.insert_one(claim).await {
                     Ok(_) => return Ok(keyring),
@@ -404,6 +402,9 @@ impl Store for Mongo {
                 // Whoever was first is not on a majority yet.
                 sleep(PAUSE).await;
             }
+            Err(StoreError::Unavailable(
+                "no majority has the fingerprint of the keys yet".into(),
+            ))
         })
         .await
     }

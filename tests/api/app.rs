@@ -1,4 +1,4 @@
-//! A server in a folder of its own, asked without a socket.
+//! A server in a place of its own, asked without a socket.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,8 +12,9 @@ use http_body_util::BodyExt as _;
 use padron::{
     app::App, config::Config, intake::Intake, shutdown::Shutdown, store::Store, tiers::Tiers,
 };
-use tempfile::TempDir;
 use tower::ServiceExt as _;
+
+use crate::place::Place;
 
 pub(crate) const TOKEN: &str = "a-token-for-tests-of-forty-characters-00";
 pub(crate) const CARD: &[u8] = include_bytes!("../../fixtures/card.jpg");
@@ -27,7 +28,7 @@ struct Arguments {
 
 pub(crate) struct TestApp {
     pub(crate) app: Arc<App>,
-    pub(crate) folder: Arc<TempDir>,
+    pub(crate) place: Place,
     router: Router,
 }
 
@@ -53,16 +54,9 @@ impl Answer {
     }
 }
 
-pub(crate) fn config(folder: &TempDir, more: &[&str]) -> Config {
-    let at = |name: &str| folder.path().join(name).display().to_string();
+fn config(place: &Place, more: &[&str]) -> Config {
+    let place = place.arguments();
     let arguments = [
-        "padron",
-        "--store",
-        &format!("sqlite:{}", at("padron.db")),
-        "--photos",
-        &format!("file:{}", at("photos")),
-        "--keys-file",
-        &at("keys"),
         "--admin-token",
         TOKEN,
         "--instance",
@@ -70,7 +64,10 @@ pub(crate) fn config(folder: &TempDir, more: &[&str]) -> Config {
         "--public-url",
         "https://padron.example",
     ];
-    let arguments = arguments.iter().chain(more).copied();
+    let arguments = std::iter::once("padron")
+        .chain(place.iter().map(String::as_str))
+        .chain(arguments)
+        .chain(more.iter().copied());
     Arguments::try_parse_from(arguments)
         .expect("the arguments are right")
         .config
@@ -82,12 +79,12 @@ impl TestApp {
     }
 
     pub(crate) async fn with_arguments(more: &[&str]) -> Self {
-        Self::build(Arc::new(tempfile::tempdir().unwrap()), more, |tiers| tiers).await
+        Self::build(Place::new(), more, |tiers| tiers).await
     }
 
     /// As new, with the records behind a double.
     pub(crate) async fn with_store<S: Store>(wrap: impl FnOnce(Arc<dyn Store>) -> Arc<S>) -> Self {
-        Self::build(Arc::new(tempfile::tempdir().unwrap()), &[], |tiers| {
+        Self::build(Place::new(), &[], |tiers| {
             let store: Arc<dyn Store> = wrap(tiers.store.clone());
             Tiers {
                 intake: Intake::new(
@@ -103,27 +100,19 @@ impl TestApp {
         .await
     }
 
-    /// Another process over the same folder, as after a restart.
+    /// Another process over the same tiers, as after a restart.
     pub(crate) async fn restart(self) -> Self {
         self.app.store.close().await;
-        Self::build(self.folder, &[], |tiers| tiers).await
+        Self::build(self.place, &[], |tiers| tiers).await
     }
 
-    async fn build(
-        folder: Arc<TempDir>,
-        more: &[&str],
-        change: impl FnOnce(Tiers) -> Tiers,
-    ) -> Self {
-        let config = config(&folder, more);
+    async fn build(place: Place, more: &[&str], change: impl FnOnce(Tiers) -> Tiers) -> Self {
+        let config = config(&place, more);
         let shutdown = Shutdown::new(Duration::from_secs(5));
         let tiers = Tiers::open(&config, &shutdown.tracker).await.unwrap();
         let app = App::new(&config, change(tiers), &shutdown).unwrap();
         let router = padron::http::router(app.clone());
-        Self {
-            app,
-            folder,
-            router,
-        }
+        Self { app, place, router }
     }
 
     pub(crate) async fn raw(&self, request: Request<Body>) -> axum::response::Response {
@@ -163,14 +152,9 @@ impl TestApp {
         self.send(form.request(&[])).await
     }
 
-    /// The names of the objects in the photo folder.
-    pub(crate) fn photos(&self) -> Vec<String> {
-        let folder = self.folder.path().join("photos/photos");
-        std::fs::read_dir(folder).map_or(Vec::new(), |entries| {
-            entries
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                .collect()
-        })
+    /// The names of the objects where the photos are.
+    pub(crate) async fn photos(&self) -> Vec<String> {
+        self.place.objects().names().await
     }
 
     /// Rows in the register, by the one way that everybody else has: a report.

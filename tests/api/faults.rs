@@ -144,7 +144,7 @@ async fn a_failed_insert_removes_the_photo_and_hides_the_cause() {
     assert_eq!(answer.header("retry-after"), "5");
     assert_eq!(answer.json()["type"], "unavailable");
     assert!(!answer.text().contains("secret") && !answer.text().contains("Ana"));
-    assert!(app.photos().is_empty());
+    assert!(app.photos().await.is_empty());
     store.set(Fault::None);
     assert_eq!(app.post(&Form::whole()).await.status, 201);
 }
@@ -155,11 +155,15 @@ async fn an_answer_that_is_lost_keeps_the_photo_and_the_retry_finds_the_record()
     let key = [("idempotency-key", "key-0123456789")];
     store.set(Fault::AnswerLost);
     assert_eq!(app.send(Form::whole().request(&key)).await.status, 503);
-    assert_eq!(app.photos().len(), 1, "its record may be there, and is");
+    assert_eq!(
+        app.photos().await.len(),
+        1,
+        "its record may be there, and is"
+    );
     store.set(Fault::None);
     let retried = app.send(Form::whole().request(&key)).await;
     assert_eq!(retried.status, 200);
-    assert_eq!((app.photos().len(), app.rows().await), (1, 1));
+    assert_eq!((app.photos().await.len(), app.rows().await), (1, 1));
     let reference = retried.json()["reference"].as_str().unwrap().to_owned();
     assert_eq!(
         app.staff(&format!("/registrations/{reference}/photo"))
@@ -174,15 +178,34 @@ async fn running_out_of_references_is_an_error_and_leaves_nothing() {
     let (app, store) = failing().await;
     store.set(Fault::NoReference);
     assert_eq!(app.post(&Form::whole()).await.status, 500);
-    assert!(app.photos().is_empty());
+    assert!(app.photos().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_photo_store_that_is_away_leaves_no_record() {
-    let app = TestApp::new().await;
-    let photos = app.folder.path().join("photos");
+async fn a_photo_folder_that_is_away_leaves_no_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let photos = folder.path().join("photos");
+    let url = format!("file:{}", photos.display());
+    let app = TestApp::with_arguments(&["--photos", &url]).await;
     std::fs::remove_dir_all(&photos).unwrap();
     std::fs::write(&photos, b"a file where the folder was").unwrap();
+    nobody_is_registered(&app).await;
+}
+
+#[tokio::test]
+async fn a_photo_server_that_is_away_leaves_no_record() {
+    // Nobody listens there.
+    let nowhere = [
+        "--photos",
+        "s3://photos",
+        "--s3-endpoint",
+        "http://127.0.0.1:1",
+    ];
+    let app = TestApp::with_arguments(&nowhere).await;
+    nobody_is_registered(&app).await;
+}
+
+async fn nobody_is_registered(app: &TestApp) {
     let answer = app.post(&Form::whole()).await;
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert_eq!(app.rows().await, 0);
@@ -196,7 +219,7 @@ async fn a_photo_that_is_gone_is_an_error_not_an_empty_picture() {
         .as_str()
         .unwrap()
         .to_owned();
-    std::fs::remove_dir_all(app.folder.path().join("photos/photos")).unwrap();
+    app.place.objects().remove().await;
     let answer = app
         .staff(&format!("/registrations/{reference}/photo"))
         .await;

@@ -1,4 +1,6 @@
-//! Black-box tests through the real router on the embedded tiers: what a client sees.
+//! Black-box tests through the real router: what a client sees.
+//!
+//! They run on the embedded tiers, or on servers that two variables name: see `place`.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +13,7 @@ mod faults;
 mod logs;
 mod openapi;
 mod pages;
+mod place;
 mod problems;
 mod registrations;
 mod reports;

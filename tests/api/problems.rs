@@ -20,7 +20,7 @@ async fn every_fault_is_told_at_once() {
     assert_eq!(answer.status, 422);
     assert_eq!(answer.header("content-type"), "application/problem+json");
     assert_json_snapshot!(answer.json(), {".request_id" => "[id]"});
-    assert!(app.photos().is_empty());
+    assert!(app.photos().await.is_empty());
     assert_eq!(app.rows().await, 0);
 }
 
@@ -86,7 +86,7 @@ async fn every_fault_of_a_field_has_its_own_code() {
         );
         assert_eq!(errors.as_array().unwrap().len(), 1, "{field} {code}");
     }
-    assert!(app.photos().is_empty());
+    assert!(app.photos().await.is_empty());
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn a_form_that_cannot_be_read_is_malformed() {
         assert_eq!(answer.json()["type"], slug);
         assert!(answer.json()["detail"].is_string());
     }
-    assert!(app.photos().is_empty());
+    assert!(app.photos().await.is_empty());
     assert_eq!(app.rows().await, 0);
 }
 
@@ -252,7 +252,7 @@ async fn another_site_cannot_post_for_a_visitor() {
         (answer.status.as_u16(), answer.json()["type"].as_str()),
         (403, Some("forbidden"))
     );
-    assert!(app.photos().is_empty());
+    assert!(app.photos().await.is_empty());
 }
 
 /// A header that claims 60,000 pixels a side and nothing else.

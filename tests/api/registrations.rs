@@ -16,7 +16,7 @@ async fn a_person_is_registered() {
         answer.header("location"),
         format!("/registrations/{reference}")
     );
-    assert_eq!(app.photos().len(), 1);
+    assert_eq!(app.photos().await.len(), 1);
     assert_eq!(app.rows().await, 1);
 
     let proof = app
@@ -94,7 +94,7 @@ async fn a_replay_gives_the_same_answer_and_leaves_one_photo() {
         .post(&Form::whole().text("idempotency_key", "key-0123456789"))
         .await;
     assert_eq!(in_field.status, 200, "header and field are one key");
-    assert_eq!((app.photos().len(), app.rows().await), (1, 1));
+    assert_eq!((app.photos().await.len(), app.rows().await), (1, 1));
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn other_content_under_the_same_key_is_refused() {
         assert_eq!(answer.status, 409);
         assert_eq!(answer.json()["type"], "idempotency-key-reused");
     }
-    assert_eq!((app.photos().len(), app.rows().await), (1, 1));
+    assert_eq!((app.photos().await.len(), app.rows().await), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +127,7 @@ async fn fifty_posts_of_one_key_make_one_record_and_one_photo() {
     let made = answers.iter().filter(|answer| answer.status == 201).count();
     assert_eq!(made, 1);
     assert!(answers.iter().all(|answer| answer.body == answers[0].body));
-    assert_eq!((app.photos().len(), app.rows().await), (1, 1));
+    assert_eq!((app.photos().await.len(), app.rows().await), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +153,7 @@ async fn a_document_number_is_registered_once() {
         refused.get("errors").is_none() && refused.get("detail").is_none(),
         "tells nothing more"
     );
-    assert_eq!((app.photos().len(), app.rows().await), (1, 1));
+    assert_eq!((app.photos().await.len(), app.rows().await), (1, 1));
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn a_photo_of_exactly_the_bound_is_taken_and_one_byte_more_is_not() {
     let answer = app.post(&form(&photo).with("name", "")).await;
     assert_eq!(answer.status, 413);
     assert_json_snapshot!(answer.json(), {".request_id" => "[id]"});
-    assert_eq!(app.photos().len(), 1);
+    assert_eq!(app.photos().await.len(), 1);
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn a_client_that_hangs_up_changes_nothing() {
         ])))
         .unwrap();
     assert_eq!(app.send(cut).await.status, 400);
-    assert!(app.photos().is_empty());
+    assert!(app.photos().await.is_empty());
 }
 
 fn png(side: u32) -> Vec<u8> {

@@ -194,10 +194,10 @@ async fn a_city_that_is_none_is_refused() {
 async fn a_key_that_is_missing_breaks_the_report_and_says_which() {
     let app = TestApp::new().await;
     register(&app, "Ana", "11001").await;
-    let folder = app.folder.path().join("keys");
-    let mut keyring = padron::seal::Keyring::read(&folder).unwrap();
+    let file = app.place.keys();
+    let mut keyring = padron::seal::Keyring::read(&file).unwrap();
     keyring.rotate();
-    keyring.replace(&folder).unwrap();
+    keyring.replace(&file).unwrap();
     let app = app.restart().await;
     register(&app, "Luz", "11001").await;
     assert_eq!(
@@ -206,13 +206,13 @@ async fn a_key_that_is_missing_breaks_the_report_and_says_which() {
         "what the old key sealed opens beside the new"
     );
     // Without the first key, only what the second sealed can be opened.
-    let text = std::fs::read_to_string(&folder).unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
     let keys: Vec<&str> = text
         .lines()
         .filter(|line| !line.starts_with("key"))
         .collect();
     let last = text.lines().last().unwrap();
-    std::fs::write(&folder, format!("{}\n{last}\n", keys.join("\n"))).unwrap();
+    std::fs::write(&file, format!("{}\n{last}\n", keys.join("\n"))).unwrap();
     let app = app.restart().await;
     let request = axum::http::Request::get("/report.csv")
         .header("authorization", format!("Bearer {}", crate::app::TOKEN))

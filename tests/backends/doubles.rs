@@ -21,9 +21,11 @@ use padron::{
     totals::{Counted, Totals},
 };
 
-/// A store that says only so often which keys are unnamed, and remembers which it was asked about.
+/// A store that says only so often which keys are unnamed, and remembers which it was asked about. The
+/// first so many claims find it away.
 pub(crate) struct FailingStore {
     pub(crate) inner: Arc<dyn Store>,
+    pub(crate) claims_refused: Mutex<usize>,
     pub(crate) answers_left: Mutex<usize>,
     pub(crate) asked: Mutex<HashSet<PhotoKey>>,
 }
@@ -82,6 +84,13 @@ impl Store for FailingStore {
     }
 
     async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError> {
+        {
+            let mut refused = self.claims_refused.lock().unwrap();
+            if let Some(left) = refused.checked_sub(1) {
+                *refused = left;
+                return Err(StoreError::Unavailable("on purpose".into()));
+            }
+        }
         self.inner.claim(keyring).await
     }
 

@@ -76,6 +76,7 @@ async fn a_sweep_removes_nothing_when_the_store_is_away() {
     let (tier, keys) = unnamed_photos().await;
     let away = FailingStore {
         inner: store,
+        claims_refused: 0.into(),
         answers_left: 0.into(),
         asked: Mutex::default(),
     };
@@ -90,6 +91,7 @@ async fn a_sweep_touches_nothing_that_it_could_not_ask_about() {
     let (tier, keys) = unnamed_photos().await;
     let failing = FailingStore {
         inner: store,
+        claims_refused: 0.into(),
         answers_left: 1.into(),
         asked: Mutex::default(),
     };

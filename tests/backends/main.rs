@@ -1,7 +1,8 @@
 //! What every backend of the two tiers promises: named cases, stamped over each backend.
 //!
 //! `store` holds the words of `trait Store` as cases, `photos` those of `Photos`, each with the list
-//! of its backends. `sqlite`, `mongo`, `doubles` and `faults` hold what belongs to one backend or to none.
+//! of its backends. `sqlite`, `mongo`, `s3`, `guard` and `faults` hold what belongs to one backend or to
+//! none.
 
 #![expect(
     clippy::unwrap_used,
@@ -37,8 +38,11 @@ macro_rules! stamp {
 
 mod doubles;
 mod faults;
+mod guard;
 mod mongo;
 mod photos;
+mod programs;
+mod s3;
 mod sqlite;
 mod store;
 mod support;

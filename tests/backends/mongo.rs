@@ -2,8 +2,8 @@
 
 mod away;
 mod network;
-mod programs;
 mod schema;
+mod snapshot;
 
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ use mongodb::{Client, bson::Document};
 use padron::store::{Store, StoreError, StoreUrl, connect};
 use tokio::runtime::Handle;
 use uuid::Uuid;
+
+use crate::programs::Server;
 
 /// A database with a name of its own, dropped at the end.
 pub(crate) struct Database {
@@ -41,6 +43,14 @@ impl Database {
         format!("{server}/{}?{options}", self.name)
     }
 
+    /// Where the server is, and what follows that in the URL.
+    fn address_and_rest(&self) -> (String, String) {
+        let url = self.url();
+        let address = url.trim_start_matches("mongodb://");
+        let (address, rest) = address.split_at(address.find('/').unwrap());
+        (address.to_owned(), rest.to_owned())
+    }
+
     /// Behind the store's back.
     async fn driver(&self) -> mongodb::Database {
         let client = Client::with_uri_str(&self.server).await.unwrap();
@@ -65,4 +75,27 @@ impl Drop for Database {
 
 async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
     connect(&url.parse::<StoreUrl>().unwrap()).await
+}
+
+/// A server of one test's own, not started yet.
+///
+/// It is SecantusDB, which speaks MongoDB's protocol and stands in for it where a test must kill the
+/// server. Elections and what a majority lacks cannot be had from it.
+fn secantus() -> Server {
+    Server::stopped("secantusd-py", |port, folder| {
+        let port = port.to_string();
+        let arguments = [
+            "--port",
+            &port,
+            "--storage-path",
+            folder,
+            "--sync-on-commit",
+        ];
+        arguments.map(str::to_owned).into()
+    })
+}
+
+/// Without looking for the other members of a replica set, which a proxy would not be among.
+fn url(address: &str) -> String {
+    format!("mongodb://{address}/padron?directConnection=true")
 }

@@ -130,7 +130,7 @@ pub(crate) fn small() -> Photo {
 }
 
 /// A photo of an ID card, 34 KB.
-fn card() -> Photo {
+pub(crate) fn card() -> Photo {
     clean(include_bytes!("../../fixtures/card.jpg")).unwrap()
 }
 

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says where it stopped"
 )]
 
+mod away;
 mod crowd;
 mod durability;
 mod logs;
@@ -16,6 +17,7 @@ mod people;
 mod planted;
 mod privacy;
 mod report;
+mod s3;
 mod server;
 mod shutdown;
 mod startup;

@@ -80,7 +80,23 @@ impl Home {
         panic!("no free ports in {PORT_DRAWS} draws");
     }
 
-    fn spawn(&self, variables: &[(&str, &str)]) -> Server {
+    /// Starts a server of which a tier is away, and waits until it serves all the same.
+    pub(crate) async fn start_without_tiers(&self, variables: &[(&str, &str)]) -> Server {
+        let mut server = self.spawn(variables);
+        let live = server.get("/livez");
+        until("a live server", async || {
+            let ended = server.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{}", server.stderr());
+            let answer = live.try_clone().unwrap().send().await;
+            answer
+                .is_ok_and(|answer| answer.status() == StatusCode::OK)
+                .then_some(())
+        })
+        .await;
+        server
+    }
+
+    pub(crate) fn spawn(&self, variables: &[(&str, &str)]) -> Server {
         let [listen, ops_listen] = free_addresses();
         let start = self.starts.get();
         self.starts.set(start + 1);

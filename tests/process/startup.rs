@@ -11,7 +11,7 @@ use crate::server::{Home, free_addresses};
 const DAMAGED_KEYS: &str = "key 00000000 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
 
 /// Runs the server, which must not start, with `variables` set.
-fn refused(home: &Home, variables: &[(&str, &str)]) -> Output {
+pub(crate) fn refused(home: &Home, variables: &[(&str, &str)]) -> Output {
     let [listen, ops_listen] = free_addresses();
     let addresses = [
         ("PADRON_LISTEN", listen.as_str()),
@@ -24,7 +24,7 @@ fn refused(home: &Home, variables: &[(&str, &str)]) -> Output {
 
 /// One sentence with each of `words`, and status 1, or 2 when the command line refuses a value.
 #[track_caller]
-fn says(output: &Output, status: i32, words: &[&str]) {
+pub(crate) fn says(output: &Output, status: i32, words: &[&str]) {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(status), "{said}");
     let sentence = said.lines().next().unwrap_or_default();

@@ -45,7 +45,7 @@ async fn nothing_is_lost_or_doubled_whatever_dies() {
         load.start();
         pause(&mut random, 300..1_500).await;
         fault.strike(&mut stack);
-        pause(&mut random, 500..3_000).await;
+        pause(&mut random, fault.lasts()).await;
         fault.heal(&mut stack);
         pause(&mut random, 200..1_000).await;
         let sent = load.stop().await;

@@ -39,7 +39,6 @@ async fn found(client: &Client, expression: &str) -> Vec<Value> {
         (!streams.is_empty()).then_some(streams)
     })
     .await
-    .0
 }
 
 /// That a request is one line of the replica that served it.

@@ -64,15 +64,12 @@ fn clear(folders: &[&str]) {
     }
 }
 
-/// Asks again and again until there is something to see; gives how long that took as well.
-pub(crate) async fn until<T>(
-    what: &str,
-    mut look: impl AsyncFnMut() -> Option<T>,
-) -> (T, Duration) {
+/// Asks again and again until there is something to see.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(seen) = look().await {
-            return (seen, begun.elapsed());
+            return seen;
         }
         assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
         tokio::time::sleep(Duration::from_millis(250)).await;

@@ -264,7 +264,7 @@ mod tests {
             "email",
         ];
         assert_eq!(sent, contract);
-        assert!(html.contains("action=\"/registrations?lang=es\""));
+        assert!(html.contains("action=\"/registrations?lang=es&amp;keyed=1\""));
     }
 
     #[test]

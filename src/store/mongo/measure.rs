@@ -1,7 +1,5 @@
 //! What the driver tells of its commands and connections, as metrics.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use metrics::{gauge, histogram};
 use mongodb::event::{cmap::CmapEvent, command::CommandEvent};
 
@@ -36,28 +34,14 @@ pub(super) fn command(event: CommandEvent) {
     .record(duration);
 }
 
-/// The connections of one client.
-#[derive(Default)]
-pub(super) struct Connections {
-    open: AtomicI64,
-    in_use: AtomicI64,
-}
-
-impl Connections {
-    /// Counts by itself, because the metrics may begin after the first connection.
-    pub(super) fn heed(&self, event: &CmapEvent) {
-        let (state, count, change) = match event {
-            CmapEvent::ConnectionCreated(_) => ("open", &self.open, 1),
-            CmapEvent::ConnectionClosed(_) => ("open", &self.open, -1),
-            CmapEvent::ConnectionCheckedOut(_) => ("in_use", &self.in_use, 1),
-            CmapEvent::ConnectionCheckedIn(_) => ("in_use", &self.in_use, -1),
-            _ => return,
-        };
-        let now = count.fetch_add(change, Ordering::Relaxed) + change;
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a pool holds fewer than 2⁵² connections"
-        )]
-        gauge!("padron_mongodb_connections", "state" => state).set(now as f64);
-    }
+#[expect(clippy::needless_pass_by_value, reason = "as the driver calls it")]
+pub(super) fn connection(event: CmapEvent) {
+    let (state, change) = match event {
+        CmapEvent::ConnectionCreated(_) => ("open", 1.0),
+        CmapEvent::ConnectionClosed(_) => ("open", -1.0),
+        CmapEvent::ConnectionCheckedOut(_) => ("in_use", 1.0),
+        CmapEvent::ConnectionCheckedIn(_) => ("in_use", -1.0),
+        _ => return,
+    };
+    gauge!("padron_mongodb_connections", "state" => state).increment(change);
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use mongodb::{
     ClientSession, Collection,
     bson::{Document, RawBsonRef, RawDocumentBuf, doc},
-    options::Hint,
+    options::{Hint, ReadConcern},
     raw_batch_cursor::{RawBatch, SessionRawBatchCursor},
 };
 use tokio::sync::mpsc;
@@ -44,8 +44,7 @@ pub(super) async fn moment(
     city: Option<CityCode>,
     limit: Duration,
 ) -> Result<Moment, StoreError> {
-    let (as_of, mut session) = fix(registrations).await?;
-    let counts = counts(registrations, city, limit, &mut session).await?;
+    let (as_of, counts, mut session) = fix(registrations, city, limit).await?;
     let batch = u32::try_from(BLOCK_ROWS).unwrap_or(u32::MAX);
     let found = registrations
         .find(of_city(city))
@@ -53,6 +52,7 @@ pub(super) async fn moment(
         .hint(Hint::Name(BY_CITY.to_owned()))
         .projection(documents::row_fields())
         .batch_size(batch)
+        .read_concern(ReadConcern::snapshot())
         .session(&mut session)
         .batch()
         .await;
@@ -69,29 +69,35 @@ pub(super) async fn totals(
     registrations: &Collection<RawDocumentBuf>,
     limit: Duration,
 ) -> Result<Counted, StoreError> {
-    let (as_of, mut session) = fix(registrations).await?;
+    let (as_of, counts, _session) = fix(registrations, None, limit).await?;
     Ok(Counted {
         as_of,
         city: None,
-        counts: counts(registrations, None, limit, &mut session).await?,
+        counts,
     })
 }
 
-/// The server's time, and a session whose reads are all of one moment after it.
+/// A session whose reads are all of one moment, which its first read has fixed: the counts, and when
+/// that was by the clock of the set.
 async fn fix(
     registrations: &Collection<RawDocumentBuf>,
-) -> Result<(Timestamp, ClientSession), StoreError> {
-    let client = registrations.client();
-    let database = client.database(&registrations.namespace().db);
-    let hello = database.run_command(doc! { "hello": 1 }).await;
-    let hello = hello.map_err(|error| of_read(&error))?;
-    let as_of = hello.get_datetime("localTime").ok();
-    let as_of = as_of
-        .and_then(|time| Timestamp::from_millisecond(time.timestamp_millis()).ok())
-        .ok_or_else(|| StoreError::Unavailable("the server did not tell its time".into()))?;
-
-    let started = client.start_session().snapshot(true).await;
-    Ok((as_of, started.map_err(|error| of_read(&error))?))
+    city: Option<CityCode>,
+    limit: Duration,
+) -> Result<(Timestamp, BTreeMap<CityCode, u64>, ClientSession), StoreError> {
+    let started = registrations.client().start_session().snapshot(true).await;
+    let mut session = started.map_err(|error| of_read(&error))?;
+    let counts = counts(registrations, city, limit, &mut session).await?;
+    let as_of = session.snapshot_time().and_then(|time| {
+        // Moments of one second are told apart by a counter, which is far below a million.
+        Timestamp::new(
+            time.time.into(),
+            (time.increment % 1_000_000 * 1_000).cast_signed(),
+        )
+        .ok()
+    });
+    let as_of =
+        as_of.ok_or_else(|| StoreError::Unavailable("the server did not tell its time".into()))?;
+    Ok((as_of, counts, session))
 }
 
 async fn counts(
@@ -109,6 +115,8 @@ async fn counts(
         .session(&mut *session)
         .with_type::<RawDocumentBuf>()
         .hint(Hint::Name(BY_CITY.to_owned()))
+        // Said here, because a session leaves the level of a collection as it is.
+        .read_concern(ReadConcern::snapshot())
         .max_time(limit)
         .await;
     let mut counted = counted.map_err(|error| of_read(&error))?;

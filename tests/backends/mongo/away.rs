@@ -7,7 +7,7 @@ use std::{
 
 use padron::store::{Inserted, Store, StoreError};
 
-use super::{open, programs::Server};
+use super::{open, secantus, url};
 use crate::support::{insert_all, or_hangs, read, reference, registration};
 
 /// A caller waits no longer, and a little more on a busy machine.
@@ -38,8 +38,8 @@ pub(super) async fn fails<T: std::fmt::Debug>(
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a MongoDB server; .ci/run starts one"]
 async fn a_store_may_be_opened_before_its_server_is_there() {
-    let mut server = Server::stopped();
-    let store = or_hangs(open(&server.url())).await.unwrap();
+    let mut server = secantus();
+    let store = or_hangs(open(&url(&server.address()))).await.unwrap();
     let one = registration(1);
     let calls = tokio::join!(fails(store.ping()), fails(store.insert(&one)));
     for error in <[_; 2]>::from(calls) {
@@ -60,8 +60,8 @@ async fn a_store_may_be_opened_before_its_server_is_there() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a MongoDB server; .ci/run starts one"]
 async fn a_server_that_was_killed_and_returns_has_what_was_acknowledged() {
-    let mut server = Server::started();
-    let store = open(&server.url()).await.unwrap();
+    let mut server = secantus().started();
+    let store = open(&url(&server.address())).await.unwrap();
     let people: Vec<_> = (0..200).map(registration).collect();
     insert_all(&*store, &people).await;
     server.kill();
@@ -91,8 +91,8 @@ async fn a_server_that_was_killed_and_returns_has_what_was_acknowledged() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a MongoDB server; .ci/run starts one"]
 async fn an_insert_outlasts_a_short_absence() {
-    let mut server = Server::started();
-    let store = open(&server.url()).await.unwrap();
+    let mut server = secantus().started();
+    let store = open(&url(&server.address())).await.unwrap();
     store.insert(&registration(1)).await.unwrap();
     server.kill();
     let inserts = (2..10).map(|number| {

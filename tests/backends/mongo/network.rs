@@ -11,15 +11,17 @@ use serde_json::json;
 
 use super::{
     away::{comes_back, fails},
-    open,
-    programs::{Proxy, Server},
+    open, secantus, url,
 };
-use crate::support::{insert_all, or_hangs, read, reference, registration};
+use crate::{
+    programs::{Proxy, Server},
+    support::{insert_all, or_hangs, read, reference, registration},
+};
 
 async fn behind_a_proxy() -> (Arc<dyn Store>, Proxy, Server) {
-    let server = Server::started();
+    let server = secantus().started();
     let proxy = Proxy::of(&server).await;
-    let store = open(&proxy.url()).await.unwrap();
+    let store = open(&url(proxy.address())).await.unwrap();
     store.insert(&registration(0)).await.unwrap();
     (store, proxy, server)
 }

@@ -1,6 +1,6 @@
 //! What can happen to the stack, and how it ends.
 
-use std::{fmt, fs, io::Write as _, path::Path};
+use std::{fmt, fs, io::Write as _, ops::Range, path::Path};
 
 use crate::{
     program::{Program, Signal},
@@ -69,6 +69,15 @@ impl Fault {
             }
         }
         every
+    }
+
+    /// For how many milliseconds. Who falls silent does so until others have lost patience: the record
+    /// store's callers wait 8 s, nginx 10 s for what takes no upload.
+    pub(super) fn lasts(self) -> Range<u64> {
+        match self {
+            Self::Signal(_, Signal::Stop) | Self::Wire(_, Wire::HalfOpen) => 9_000..16_000,
+            _ => 500..3_000,
+        }
     }
 
     pub(super) fn strike(self, stack: &mut Stack) {

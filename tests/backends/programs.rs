@@ -1,7 +1,4 @@
-//! A server and a proxy of one test's own, killed at its end.
-//!
-//! The server is SecantusDB: it speaks MongoDB's protocol and stands in for it where a test must kill
-//! the server. Elections and what a majority lacks cannot be had from it.
+//! Servers and proxies of one test's own, killed at its end.
 
 use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
@@ -18,7 +15,7 @@ struct Program(Child);
 
 impl Program {
     /// Starts it, and waits until something listens on `port`.
-    fn start(name: &str, arguments: &[&str], port: u16) -> Self {
+    fn start(name: &str, arguments: &[String], port: u16) -> Self {
         let child = Command::new(name)
             .args(arguments)
             .stdin(Stdio::null())
@@ -49,56 +46,50 @@ fn free_port() -> u16 {
 }
 
 /// A folder and a port for a server, which may be started and killed any number of times.
-pub(super) struct Server {
+pub(crate) struct Server {
+    name: &'static str,
+    arguments: Vec<String>,
     port: u16,
-    folder: TempDir,
     running: Option<Program>,
+    _folder: TempDir,
 }
 
 impl Server {
-    pub(super) fn stopped() -> Self {
+    /// One that is not started yet; `arguments` are made of its port and its folder.
+    pub(crate) fn stopped(
+        name: &'static str,
+        arguments: impl FnOnce(u16, &str) -> Vec<String>,
+    ) -> Self {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         Self {
-            port: free_port(),
-            folder: tempfile::tempdir().unwrap(),
+            name,
+            arguments: arguments(port, folder.path().to_str().unwrap()),
+            port,
             running: None,
+            _folder: folder,
         }
     }
 
-    pub(super) fn started() -> Self {
-        let mut server = Self::stopped();
-        server.start();
-        server
+    pub(crate) fn start(&mut self) {
+        self.running = Some(Program::start(self.name, &self.arguments, self.port));
     }
 
-    pub(super) fn start(&mut self) {
-        let folder = self.folder.path().to_str().unwrap();
-        let port = self.port.to_string();
-        let arguments = [
-            "--port",
-            &port,
-            "--storage-path",
-            folder,
-            "--sync-on-commit",
-        ];
-        self.running = Some(Program::start("secantusd-py", &arguments, self.port));
+    pub(crate) fn started(mut self) -> Self {
+        self.start();
+        self
     }
 
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.running = None;
     }
 
-    pub(super) fn url(&self) -> String {
-        url(&format!("127.0.0.1:{}", self.port))
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 }
 
-/// Without looking for the other members of a replica set, which a proxy would not be among.
-fn url(address: &str) -> String {
-    format!("mongodb://{address}/padron?directConnection=true")
-}
-
 /// Toxiproxy in front of a server.
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     http: reqwest::Client,
     proxies: String,
     listen: String,
@@ -106,17 +97,17 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    pub(super) async fn of(server: &Server) -> Self {
+    pub(crate) async fn of(server: &Server) -> Self {
         let port = free_port();
-        let program = Program::start("toxiproxy", &["-port", &port.to_string()], port);
+        let program = Program::start("toxiproxy", &["-port".into(), port.to_string()], port);
         // Another test may have chosen it before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::new();
         let proxies = format!("http://localhost:{port}/proxies");
         let proxy = json!({
-            "name": "mongodb",
+            "name": "server",
             "listen": "127.0.0.1:0",
-            "upstream": format!("127.0.0.1:{}", server.port),
+            "upstream": server.address(),
         });
         let made = http.post(&proxies).json(&proxy).send().await.unwrap();
         let made: Value = made.error_for_status().unwrap().json().await.unwrap();
@@ -128,23 +119,23 @@ impl Proxy {
         }
     }
 
-    pub(super) fn url(&self) -> String {
-        url(&self.listen)
+    pub(crate) fn address(&self) -> &str {
+        &self.listen
     }
 
     /// Spoils what flows in one direction, `upstream` or `downstream`.
-    pub(super) async fn spoil(&self, kind: &str, stream: &str, attributes: Value) {
+    pub(crate) async fn spoil(&self, kind: &str, stream: &str, attributes: Value) {
         let toxic = json!({
             "name": format!("{kind}-{stream}"), "type": kind, "stream": stream,
             "attributes": attributes,
         });
-        let toxics = format!("{}/mongodb/toxics", self.proxies);
+        let toxics = format!("{}/server/toxics", self.proxies);
         let made = self.http.post(toxics).json(&toxic).send().await.unwrap();
         made.error_for_status().unwrap();
     }
 
-    pub(super) async fn heal(&self, kind: &str, stream: &str) {
-        let toxic = format!("{}/mongodb/toxics/{kind}-{stream}", self.proxies);
+    pub(crate) async fn heal(&self, kind: &str, stream: &str) {
+        let toxic = format!("{}/server/toxics/{kind}-{stream}", self.proxies);
         let removed = self.http.delete(toxic).send().await.unwrap();
         removed.error_for_status().unwrap();
     }
