@@ -56,9 +56,6 @@ pub(super) fn may_have_written(error: &Error) -> bool {
         return false;
     }
     match &*error.kind {
-        // Of a connection that was waited for, or of one that was given up while the write was on its way:
-        // the two cannot be told apart.
-        ErrorKind::ConnectionPoolCleared { .. } => true,
         // Its label is that of a connection that was never made.
         ErrorKind::Io(_) => !error.contains_label(SYSTEM_OVERLOADED_ERROR),
         ErrorKind::Command(_) => error.contains_label(RETRYABLE_WRITE_ERROR),
@@ -70,6 +67,8 @@ pub(super) fn may_have_written(error: &Error) -> bool {
         | ErrorKind::SessionsNotSupported
         | ErrorKind::Shutdown
         | ErrorKind::Write(WriteFailure::WriteError(_)) => false,
+        // `ConnectionPoolCleared` among them: of a connection that was waited for, or of one that was given
+        // up while the write was on its way, which cannot be told apart.
         _ => true,
     }
 }
