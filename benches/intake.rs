@@ -73,6 +73,7 @@ async fn posts(length: Duration, rounds: usize) -> anyhow::Result<()> {
         server(grouped.path(), true).await?,
     ];
     let photo = photo()?;
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder().no_proxy().build()?;
     let mut seen: BTreeMap<(usize, usize), Vec<Measured>> = BTreeMap::new();
     for _ in 0..rounds {
