@@ -3,6 +3,7 @@
 //! `serve` is the default. Every failure ends with one sentence on standard error that says what to
 //! do, and status 1; clap's own, about a wrong option, with status 2.
 
+mod copy;
 mod healthcheck;
 mod keys;
 mod seed;
@@ -11,6 +12,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle, style::TemplateError};
 
 use crate::{
     clock::now,
@@ -56,6 +58,8 @@ enum Command {
         /// The reference that the person was given
         reference: String,
     },
+    /// Copy a register here from other tiers, while no server runs on either; run again, it goes on or only looks
+    Copy(copy::Copy),
     /// Keys of the key file
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -107,8 +111,12 @@ fn refusal(command: &clap::Command, error: &clap::Error) -> Option<String> {
         return None;
     };
     let long = option.trim_start_matches("--").split([' ', '=']).next()?;
+    let of_commands = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments);
     let argument = command
         .get_arguments()
+        .chain(of_commands)
         .find(|argument| argument.get_long() == Some(long))?;
     let variable = argument.get_env()?.to_str()?;
     match error.kind() {
@@ -149,6 +157,7 @@ async fn perform(config: Config, command: Command) -> anyhow::Result<()> {
         Command::Seed(seed) => seed.run(&config).await,
         Command::Sweep { min_age } => sweep(&config, Duration::from_hours(min_age)).await,
         Command::Erase { reference } => erase(&config, &reference).await,
+        Command::Copy(copy) => copy.run(&config).await,
         Command::Keys(keys) => keys.run(&config),
     }
 }
@@ -175,4 +184,11 @@ async fn erase(config: &Config, reference: &str) -> anyhow::Result<()> {
     }
     println!("{reference} is erased; the next report refreshes the chart");
     Ok(())
+}
+
+/// How far something is that takes long.
+fn progress_bar(length: u64, unit: &str) -> Result<ProgressBar, TemplateError> {
+    let template =
+        format!("{{wide_bar}} {{human_pos}}/{{human_len}} {unit}, {{per_sec}}, {{eta}} left");
+    Ok(ProgressBar::new(length).with_style(ProgressStyle::with_template(&template)?))
 }

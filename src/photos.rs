@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use jiff::Timestamp;
 use object_store::{
@@ -176,9 +177,7 @@ impl Photos {
             (data_key.seal(&associated, photo.bytes()), stored)
         });
         let (sealed, stored) = sealing.await.map_err(object_store::Error::from)?;
-        let path = path(key);
-        let putting = within(self.objects.put(&path, sealed.into()));
-        measured("put", putting).await?;
+        self.put_sealed(key, sealed.into()).await?;
         Ok(stored)
     }
 
@@ -195,15 +194,49 @@ impl Photos {
         owner: Uuid,
         stored: &StoredPhoto,
     ) -> Result<Vec<u8>, PhotosError> {
-        let key = stored.key;
+        let sealed = self.get(stored.key).await?;
+        self.unseal(owner, stored, sealed).await
+    }
+
+    /// Copies a photo to another store, sealed as it is, once it has been opened.
+    ///
+    /// # Errors
+    /// When either store is away or late, or the object is missing or not what was put.
+    pub async fn copy(
+        &self,
+        owner: Uuid,
+        stored: &StoredPhoto,
+        to: &Self,
+    ) -> Result<(), PhotosError> {
+        let sealed = self.get(stored.key).await?;
+        self.unseal(owner, stored, sealed.clone()).await?;
+        to.put_sealed(stored.key, sealed).await
+    }
+
+    async fn put_sealed(&self, key: PhotoKey, sealed: Bytes) -> Result<(), PhotosError> {
+        let path = path(key);
+        let putting = within(self.objects.put(&path, sealed.into()));
+        measured("put", putting).await.map(drop)
+    }
+
+    async fn get(&self, key: PhotoKey) -> Result<Bytes, PhotosError> {
         let getting = async { self.objects.get(&path(key)).await?.bytes().await };
-        let sealed = match within(getting).await {
-            Ok(sealed) => sealed,
+        match within(getting).await {
+            Ok(sealed) => Ok(sealed),
             Err(error) => {
                 self.is_missing(error).await?;
-                return Err(PhotosError::Missing(key.0));
+                Err(PhotosError::Missing(key.0))
             }
-        };
+        }
+    }
+
+    async fn unseal(
+        &self,
+        owner: Uuid,
+        stored: &StoredPhoto,
+        sealed: Bytes,
+    ) -> Result<Vec<u8>, PhotosError> {
+        let key = stored.key;
         let (keyring, wrapped) = (self.keyring.clone(), stored.wrapped_key.clone());
         let opening = tokio::task::spawn_blocking(move || {
             let associated = associated(key, owner);

@@ -6,11 +6,12 @@ mod people;
 use anyhow::Context as _;
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use jiff::ToSpan as _;
 use tokio_util::task::TaskTracker;
 
 use self::people::People;
+use super::progress_bar;
 use crate::{
     clock::now,
     config::Config,
@@ -42,9 +43,7 @@ impl Seed {
         let tracker = TaskTracker::new();
         let tiers = Tiers::open(config, &tracker).await?;
         let people = People::new(&tiers.cities)?;
-        let progress = ProgressBar::new(self.count).with_style(ProgressStyle::with_template(
-            "{wide_bar} {human_pos}/{human_len} people, {per_sec}, {eta} left",
-        )?);
+        let progress = progress_bar(self.count, "people")?;
         let seeded = self.register(&people, &tiers.intake, &progress).await;
         tiers.store.close().await;
         seeded?;

@@ -8,6 +8,7 @@
 )]
 
 mod away;
+mod copy;
 mod crowd;
 mod durability;
 mod logs;
