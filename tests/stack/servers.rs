@@ -90,7 +90,7 @@ pub(crate) fn s3(address: &'static str) -> Program {
     // A disk of its own, small enough to be filled.
     std::fs::create_dir_all(S3_FOLDER).unwrap();
     let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=256m", "tmpfs", S3_FOLDER])
+        .args(["-t", "tmpfs", "-o", "size=1g", "tmpfs", S3_FOLDER])
         .status();
     assert!(mounted.unwrap().success());
     std::fs::create_dir_all(Path::new(S3_FOLDER).join("photos")).unwrap();

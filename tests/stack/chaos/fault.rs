@@ -1,6 +1,11 @@
 //! What can happen to the stack, and how it ends.
 
-use std::{fmt, fs, io::Write as _, ops::Range, path::Path};
+use std::{
+    fmt, fs,
+    io::{self, Write as _},
+    ops::Range,
+    path::Path,
+};
 
 use crate::{
     program::{Program, Signal},
@@ -20,8 +25,10 @@ pub(super) enum Who {
 /// What happens to the connections between the replicas and a tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wire {
-    /// Cut after so many bytes.
-    Cut,
+    /// Cut within an answer.
+    CutAnswers,
+    /// Cut within a request: a photo that is not small goes over in part.
+    CutRequests,
     Delayed,
     Throttled,
     Refused,
@@ -58,7 +65,8 @@ impl Fault {
         }
         for who in [Who::Mongodb, Who::S3] {
             for wire in [
-                Wire::Cut,
+                Wire::CutAnswers,
+                Wire::CutRequests,
                 Wire::Delayed,
                 Wire::Throttled,
                 Wire::Refused,
@@ -71,12 +79,21 @@ impl Fault {
         every
     }
 
+    /// Somebody says nothing more, and lets others wait.
+    pub(super) fn is_silence(self) -> bool {
+        matches!(
+            self,
+            Self::Signal(_, Signal::Stop) | Self::Wire(_, Wire::HalfOpen)
+        )
+    }
+
     /// For how many milliseconds. Who falls silent does so until others have lost patience: the record
     /// store's callers wait 8 s, nginx 10 s for what takes no upload.
     pub(super) fn lasts(self) -> Range<u64> {
-        match self {
-            Self::Signal(_, Signal::Stop) | Self::Wire(_, Wire::HalfOpen) => 9_000..16_000,
-            _ => 500..3_000,
+        if self.is_silence() {
+            9_000..16_000
+        } else {
+            500..3_000
         }
     }
 
@@ -151,8 +168,11 @@ impl Wire {
                 toxiproxy_api("POST", &format!("/proxies/{proxy}"), r#"{"enabled":false}"#);
                 return;
             }
-            Self::Cut => {
+            Self::CutAnswers => {
                 r#"{"type":"limit_data","stream":"downstream","attributes":{"bytes":700}}"#
+            }
+            Self::CutRequests => {
+                r#"{"type":"limit_data","stream":"upstream","attributes":{"bytes":20000}}"#
             }
             Self::Delayed => {
                 r#"{"type":"latency","stream":"downstream","attributes":{"latency":400,"jitter":300}}"#
@@ -191,5 +211,8 @@ fn fill_the_disk() {
     for size in [1 << 20, 1 << 12, 1] {
         while file.write_all(&vec![0; size]).is_ok() {}
     }
-    assert!(Path::new(S3_FOLDER).exists());
+    let probe = Path::new(S3_FOLDER).join("probe");
+    let refused = fs::write(&probe, [0; 1 << 12]);
+    assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    fs::remove_file(probe).unwrap();
 }

@@ -24,6 +24,11 @@ const PEOPLE: u8 = 8;
 /// Every so many, two people claim one document number, and one person uses a key again.
 const TWINS: u32 = 10;
 
+/// The document number, or the key, is another's.
+const TAKEN: Outcome = Outcome::Refused {
+    status: StatusCode::CONFLICT,
+};
+
 pub(super) struct Load {
     pub(super) client: Client,
     /// Everybody who was acknowledged, by reference.
@@ -105,15 +110,14 @@ async fn one(client: &Client, number: u32, kept: &Mutex<BTreeMap<String, Human>>
             };
             let (first, second) = tokio::join!(register(client, &human), register(client, &twin));
             let both = [(first, human), (second, twin)];
-            let taken = Outcome::Refused {
-                status: StatusCode::CONFLICT,
+            let how_many = |is: fn(&Outcome) -> bool| {
+                both.iter().filter(|(sent, _)| is(&sent.outcome)).count()
             };
-            let refused = both
-                .iter()
-                .filter(|(sent, _)| sent.outcome == taken)
-                .count();
+            let registered = how_many(|outcome| matches!(outcome, Outcome::Registered { .. }));
+            let refused = how_many(|outcome| *outcome == TAKEN);
             assert_eq!(
-                refused, 1,
+                (registered, refused),
+                (1, 1),
                 "of two with one document number one is registered: {both:?}"
             );
             for (sent, human) in &both {
@@ -134,12 +138,7 @@ async fn one(client: &Client, number: u32, kept: &Mutex<BTreeMap<String, Human>>
                 ..human
             };
             let refused = register(client, &other).await;
-            assert_eq!(
-                refused.outcome,
-                Outcome::Refused {
-                    status: StatusCode::CONFLICT
-                }
-            );
+            assert_eq!(refused.outcome, TAKEN);
             vec![sent, again, refused]
         }
         _ => {
