@@ -1,7 +1,10 @@
 //! What stands before every store: it lets nothing through until the key file is known to be the
 //! store's own, and measures every call.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -14,6 +17,9 @@ use crate::{
     seal::Tag,
     totals::{Counted, Totals},
 };
+
+/// How long a call waits for a store that was away since the start.
+const ADMISSION: Duration = Duration::from_secs(8);
 
 /// A store and the fingerprint of the keys that its records must be sealed with.
 ///
@@ -55,7 +61,11 @@ impl Guard {
         operation: &'static str,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        self.admit().await?;
+        // One asks after the other, so that those behind would wait for all before them.
+        let admitted = tokio::time::timeout(ADMISSION, self.admit()).await;
+        admitted.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable("it is away since the start".into()))
+        })?;
         measured(operation, call).await
     }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     fmt,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -22,10 +23,11 @@ use padron::{
 };
 
 /// A store that says only so often which keys are unnamed, and remembers which it was asked about. The
-/// first so many claims find it away.
+/// first so many claims find it away, each after so long.
 pub(crate) struct FailingStore {
     pub(crate) inner: Arc<dyn Store>,
     pub(crate) claims_refused: Mutex<usize>,
+    pub(crate) claims_take: Duration,
     pub(crate) answers_left: Mutex<usize>,
     pub(crate) asked: Mutex<HashSet<PhotoKey>>,
 }
@@ -84,6 +86,7 @@ impl Store for FailingStore {
     }
 
     async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError> {
+        tokio::time::sleep(self.claims_take).await;
         {
             let mut refused = self.claims_refused.lock().unwrap();
             if let Some(left) = refused.checked_sub(1) {

@@ -3,8 +3,10 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
+use futures::future::join_all;
 use padron::{
     seal::Keyring,
     store::{Guard, Inserted, Session, Store, StoreError},
@@ -74,6 +76,7 @@ async fn a_store_that_is_away_at_first_is_asked_again_before_anything_gets_throu
     let late = Arc::new(FailingStore {
         inner: inner.clone(),
         claims_refused: 2.into(),
+        claims_take: Duration::ZERO,
         answers_left: 0.into(),
         asked: Mutex::default(),
     });
@@ -85,4 +88,29 @@ async fn a_store_that_is_away_at_first_is_asked_again_before_anything_gets_throu
     assert!(matches!(away, Err(StoreError::Unavailable(_))), "{away:?}");
     assert_eq!(inner.find(reference(1)).await.unwrap(), None);
     assert_eq!(guard.insert(&one).await.unwrap(), Inserted::New);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_all_who_asked_before() {
+    let (inner, _folder) = sqlite_file().await;
+    let away = Arc::new(FailingStore {
+        inner,
+        claims_refused: usize::MAX.into(),
+        claims_take: Duration::from_secs(3),
+        answers_left: 0.into(),
+        asked: Mutex::default(),
+    });
+    let guard = Guard::new(away, KEYRING.fingerprint());
+    let begun = Instant::now();
+    let calls = join_all((0..50).map(|_| guard.find(reference(1)))).await;
+    assert!(
+        calls
+            .iter()
+            .all(|call| matches!(call, Err(StoreError::Unavailable(_))))
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        begun.elapsed()
+    );
 }
