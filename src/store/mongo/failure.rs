@@ -6,8 +6,7 @@
 use std::fmt::Write as _;
 
 use mongodb::error::{
-    Error, ErrorKind, NO_WRITES_PERFORMED, RETRYABLE_WRITE_ERROR, SYSTEM_OVERLOADED_ERROR,
-    WriteFailure,
+    Error, ErrorKind, NO_WRITES_PERFORMED, SYSTEM_OVERLOADED_ERROR, WriteFailure,
 };
 
 use crate::store::{Cause, StoreError};
@@ -15,8 +14,26 @@ use crate::store::{Cause, StoreError};
 /// A unique index refused a document.
 const DUPLICATE_KEY: i32 = 11000;
 
-/// What a server answers that is not, or no longer, the primary.
-const NOT_PRIMARY: [i32; 8] = [91, 189, 10058, 10107, 11600, 11602, 13435, 13436];
+/// What stays so until somebody mends the database, its users or the URL: a command or an option that the
+/// server does not know, a user without rights, an index or a collection in the way.
+const LASTING: [i32; 16] = [
+    2,
+    9,
+    13,
+    14,
+    18,
+    20,
+    59,
+    67,
+    72,
+    73,
+    85,
+    86,
+    115,
+    121,
+    8000,
+    DUPLICATE_KEY,
+];
 
 /// The error of something that changes nothing.
 pub(super) fn of_read(error: &Error) -> StoreError {
@@ -40,17 +57,20 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
 /// Whether it may go well a little later, against the same or another server.
 pub(super) fn is_transient(error: &Error) -> bool {
     match &*error.kind {
-        ErrorKind::ServerSelection { .. }
-        | ErrorKind::ConnectionPoolCleared { .. }
-        | ErrorKind::Io(_)
-        | ErrorKind::Write(WriteFailure::WriteConcernError(_)) => true,
-        ErrorKind::Command(refused) => NOT_PRIMARY.contains(&refused.code),
-        _ => false,
+        ErrorKind::Command(refused) => !LASTING.contains(&refused.code),
+        ErrorKind::Write(WriteFailure::WriteError(_))
+        | ErrorKind::Authentication { .. }
+        | ErrorKind::InvalidArgument { .. }
+        | ErrorKind::InvalidTlsConfig { .. }
+        | ErrorKind::IncompatibleServer { .. }
+        | ErrorKind::SessionsNotSupported
+        | ErrorKind::Shutdown => false,
+        _ => true,
     }
 }
 
-/// Whether a write that failed so may be stored all the same. The driver tells of its last attempt
-/// that may have written, whatever became of those behind it.
+/// Whether a write that failed so may be stored all the same. The driver repeats a write once and tells
+/// of either attempt, so that only what is sure of both says no.
 pub(super) fn may_have_written(error: &Error) -> bool {
     if error.contains_label(NO_WRITES_PERFORMED) {
         return false;
@@ -58,7 +78,6 @@ pub(super) fn may_have_written(error: &Error) -> bool {
     match &*error.kind {
         // Its label is that of a connection that was never made.
         ErrorKind::Io(_) => !error.contains_label(SYSTEM_OVERLOADED_ERROR),
-        ErrorKind::Command(_) => error.contains_label(RETRYABLE_WRITE_ERROR),
         ErrorKind::ServerSelection { .. }
         | ErrorKind::Authentication { .. }
         | ErrorKind::InvalidArgument { .. }
@@ -68,7 +87,8 @@ pub(super) fn may_have_written(error: &Error) -> bool {
         | ErrorKind::Shutdown
         | ErrorKind::Write(WriteFailure::WriteError(_)) => false,
         // `ConnectionPoolCleared` among them: of a connection that was waited for, or of one that was given
-        // up while the write was on its way, which cannot be told apart.
+        // up while the write was on its way, which cannot be told apart. And whatever the server says
+        // instead of obeying: it may be about the second attempt.
         _ => true,
     }
 }
@@ -112,4 +132,38 @@ pub(super) fn cause(error: &Error) -> Cause {
 
 fn coded(what: &str, code: i32, name: &str) -> String {
     format!("{what}: {code} {name}").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(code: i32) -> Error {
+        let refused = json!({ "code": code, "codeName": "", "errmsg": "" });
+        Error::from(ErrorKind::Command(serde_json::from_value(refused).unwrap()))
+    }
+
+    #[test]
+    fn a_server_that_refuses_a_command_may_have_obeyed_the_attempt_before() {
+        // Stopping, no rights, a key that it has not read again after its restart.
+        for code in [11600, 13, 211] {
+            assert!(may_have_written(&refused(code)), "{code}");
+            assert!(
+                matches!(of_write(&refused(code)), StoreError::Uncertain(_)),
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_waiting_may_mend_is_tried_again() {
+        for code in [91, 112, 189, 211, 262, 10107, 11600, 12587] {
+            assert!(is_transient(&refused(code)), "{code}");
+        }
+        for code in [13, 18, 67, 85, 86, 11000] {
+            assert!(!is_transient(&refused(code)), "{code}");
+        }
+    }
 }

@@ -37,8 +37,11 @@ pub(super) async fn insert(
             Ok(_) => return Ok(Inserted::New),
             Err(refused) if is_duplicate(&refused) => match conflict(registrations, new).await {
                 Ok(Some(inserted)) => return inserted,
-                // Whoever is in the way is not on a majority yet, or was erased since.
-                Ok(None) => refused,
+                // Whoever is in the way is not on a majority yet, this very row perhaps, or was erased since.
+                Ok(None) => {
+                    may_be_stored = true;
+                    refused
+                }
                 Err(error) => {
                     // It may be this very row, from an attempt before.
                     may_be_stored = true;
