@@ -20,7 +20,7 @@ use crate::{
     registration::Reference,
     serve::{Listeners, serve},
     shutdown::Shutdown,
-    sweep::{MIN_AGE, sweep_once},
+    sweep::{MIN_AGE, SECOND_LOOK, sweep_once},
     telemetry,
     tiers::Tiers,
 };
@@ -164,7 +164,9 @@ async fn perform(config: Config, command: Command) -> anyhow::Result<()> {
 
 async fn sweep(config: &Config, min_age: Duration) -> anyhow::Result<()> {
     let tiers = Tiers::open(config, &tokio_util::task::TaskTracker::new()).await?;
-    let swept = sweep_once(&*tiers.store, &tiers.photos, now() - min_age).await;
+    // With an age of none no server runs, and nothing is on its way.
+    let second_look = SECOND_LOOK.min(min_age);
+    let swept = sweep_once(&*tiers.store, &tiers.photos, now() - min_age, second_look).await;
     tiers.store.close().await;
     let swept = swept.context("the sweep ended early")?;
     println!("{} photos looked at, {} removed", swept.seen, swept.removed);

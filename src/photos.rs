@@ -30,6 +30,9 @@ use crate::{
 
 const PREFIX: &str = "photos";
 
+/// Says with which keys the photos beside it are sealed.
+const CLAIM: &str = "keyring";
+
 /// How long one call to the object store may take.
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -298,6 +301,25 @@ impl Photos {
         removed.map_err(PhotosError::Folder)
     }
 
+    /// Remembers in the store with which keys its photos are sealed, unless it remembers that already.
+    /// Whether they are these.
+    ///
+    /// # Errors
+    /// When the store is away or late.
+    pub async fn claim(&self) -> Result<bool, PhotosError> {
+        let path = Path::from(CLAIM);
+        let own = Bytes::copy_from_slice(self.keyring.fingerprint().as_bytes());
+        let known = within(async { self.objects.get(&path).await?.bytes().await }).await;
+        match known {
+            Ok(known) => Ok(known == own),
+            Err(error) => {
+                self.is_missing(error).await?;
+                within(self.objects.put(&path, own.into())).await?;
+                Ok(true)
+            }
+        }
+    }
+
     /// Whether the store answers.
     ///
     /// # Errors
@@ -309,7 +331,9 @@ impl Photos {
     async fn look(&self) -> Result<(), PhotosError> {
         if let Some(root) = self.folder.as_deref().and_then(std::path::Path::parent) {
             // A folder that was unmounted has no object either, and is not there.
-            fs::metadata(root).map_err(PhotosError::Folder)?;
+            tokio::fs::metadata(root)
+                .await
+                .map_err(PhotosError::Folder)?;
         }
         // A bucket that is not there has no object either: only a list tells the two apart.
         let nothing = Path::from_iter([PREFIX, "none"]);
@@ -341,8 +365,8 @@ fn remove_unfinished(folder: &std::path::Path, time: Timestamp) -> io::Result<u6
     Ok(removed)
 }
 
-/// Plain puts, gets, lists and deletes of whole objects: servers differ in everything else, so there is
-/// no put-if-absent, no multipart upload and no tag.
+/// Plain puts, gets, lists and deletes of one whole object: servers differ in everything else, so there
+/// is no put-if-absent, no multipart upload, no delete of many and no tag.
 fn bucket_of(s3: &S3, bucket: &str) -> Result<impl ObjectStore, object_store::Error> {
     // Building the client needs one for https, and the process may have none yet. One that is there
     // already is as good.
@@ -351,6 +375,7 @@ fn bucket_of(s3: &S3, bucket: &str) -> Result<impl ObjectStore, object_store::Er
         .with_bucket_name(bucket)
         .with_region(&s3.region)
         .with_virtual_hosted_style_request(s3.style == S3Style::Host)
+        .with_disable_bulk_delete(true)
         .with_client_options(
             ClientOptions::new()
                 .with_connect_timeout(CONNECT)

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use futures::TryStreamExt as _;
@@ -10,8 +11,9 @@ use jiff::Timestamp;
 use padron::{
     photos::{Photos, PhotosError},
     registration::PhotoKey,
+    seal::Keyring,
     store::Store,
-    sweep::{SweepError, sweep_once},
+    sweep::{SweepError, Swept, sweep_once},
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -20,7 +22,7 @@ use crate::{
     doubles::{FailingObjects, FailingStore, Refused},
     photos::{Tier, in_memory, path, small},
     store::sqlite_file,
-    support::{photo_key, plain},
+    support::{photo_key, plain, registration},
 };
 
 /// Several batches of the sweep, with one that is not full.
@@ -48,7 +50,7 @@ async fn store_with_a_record() -> (Arc<dyn Store>, TempDir) {
 async fn a_sweep_refuses_to_believe_an_empty_store() {
     let (store, _folder) = sqlite_file().await;
     let (tier, keys) = unnamed_photos().await;
-    let swept = sweep_once(&*store, &tier.photos, Timestamp::MAX).await;
+    let swept = sweep_once(&*store, &tier.photos, Timestamp::MAX, Duration::ZERO).await;
     assert!(matches!(swept, Err(SweepError::Empty)), "{swept:?}");
     assert_eq!(left(&tier, &keys).await, keys);
 }
@@ -77,30 +79,72 @@ async fn a_sweep_removes_nothing_when_the_store_is_away() {
     let away = FailingStore {
         inner: store,
         claims_refused: 0.into(),
+        claims_take: Duration::ZERO,
         answers_left: 0.into(),
         asked: Mutex::default(),
     };
-    let swept = sweep_once(&away, &tier.photos, Timestamp::MAX).await;
+    let swept = sweep_once(&away, &tier.photos, Timestamp::MAX, Duration::ZERO).await;
     assert!(matches!(swept, Err(SweepError::Store(_))), "{swept:?}");
     assert_eq!(left(&tier, &keys).await, keys);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_touches_nothing_that_it_could_not_ask_about() {
+async fn a_sweep_removes_nothing_before_it_has_asked_about_everything() {
     let (store, _folder) = store_with_a_record().await;
     let (tier, keys) = unnamed_photos().await;
     let failing = FailingStore {
         inner: store,
         claims_refused: 0.into(),
+        claims_take: Duration::ZERO,
         answers_left: 1.into(),
         asked: Mutex::default(),
     };
-    let swept = sweep_once(&failing, &tier.photos, Timestamp::MAX).await;
+    let swept = sweep_once(&failing, &tier.photos, Timestamp::MAX, Duration::ZERO).await;
     assert!(matches!(swept, Err(SweepError::Store(_))), "{swept:?}");
     let asked = failing.asked.into_inner().unwrap();
     assert!(!asked.is_empty() && asked.len() < keys.len());
-    let unasked: HashSet<_> = keys.difference(&asked).copied().collect();
-    assert_eq!(left(&tier, &keys).await, unasked);
+    assert_eq!(left(&tier, &keys).await, keys);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_asks_again_before_it_removes_anything() {
+    let (store, _folder) = store_with_a_record().await;
+    let (tier, ()) = in_memory().await;
+    let late = registration(7);
+    let photo = late.photo.as_ref().unwrap().key;
+    tier.lay(photo, b"sealed".to_vec()).await;
+    tier.lay(photo_key(8), b"sealed".to_vec()).await;
+    let register = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        store.insert(&late).await.unwrap();
+    };
+    let sweep = sweep_once(
+        &*store,
+        &tier.photos,
+        Timestamp::MAX,
+        Duration::from_secs(1),
+    );
+    let (swept, ()) = tokio::join!(sweep, register);
+    assert_eq!(
+        swept.unwrap(),
+        Swept {
+            seen: 2,
+            removed: 1
+        }
+    );
+    assert!(tier.paths().await.contains(&path(photo)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_leaves_anothers_photos() {
+    let (store, _folder) = store_with_a_record().await;
+    let (tier, keys) = unnamed_photos().await;
+    assert!(tier.photos.claim().await.unwrap());
+    let others = Photos::new(tier.objects.clone(), Arc::new(Keyring::generate()));
+    let swept = sweep_once(&*store, &others, Timestamp::MAX, Duration::ZERO).await;
+    assert!(matches!(swept, Err(SweepError::Foreign)), "{swept:?}");
+    assert_eq!(left(&tier, &keys).await, keys);
+    assert!(tier.photos.claim().await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +152,7 @@ async fn a_sweep_stops_when_a_photo_cannot_be_removed() {
     let (store, _folder) = store_with_a_record().await;
     let (tier, keys) = unnamed_photos().await;
     let (photos, objects) = refusing(&tier, Refused::RemovalsAfter(10));
-    let swept = sweep_once(&*store, &photos, Timestamp::MAX).await;
+    let swept = sweep_once(&*store, &photos, Timestamp::MAX, Duration::ZERO).await;
     assert!(matches!(swept, Err(SweepError::Photos(_))), "{swept:?}");
     assert_eq!(*objects.removals.lock().unwrap(), 11, "it went on");
     assert_eq!(left(&tier, &keys).await.len(), keys.len() - 10);
@@ -120,7 +164,7 @@ async fn a_sweep_stops_when_the_photos_cannot_be_listed() {
     let (tier, keys) = unnamed_photos().await;
     for listed in [0, 1, keys.len() - 1] {
         let (photos, _) = refusing(&tier, Refused::ListAfter(listed));
-        let swept = sweep_once(&*store, &photos, Timestamp::MAX).await;
+        let swept = sweep_once(&*store, &photos, Timestamp::MAX, Duration::ZERO).await;
         assert!(matches!(swept, Err(SweepError::Photos(_))), "{swept:?}");
         assert!(left(&tier, &keys).await.len() >= keys.len() - listed);
     }

@@ -1,6 +1,9 @@
 //! The sweep, over a SQLite file of records.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use object_store::path::Path;
 use padron::{
     registration::{Registration, StoredPhoto},
     sweep::{Swept, sweep_once},
@@ -18,6 +21,11 @@ fn owner_of(photo: &StoredPhoto, number: u32) -> Registration {
         photo: Some(photo.clone()),
         ..registration(number)
     }
+}
+
+/// What a sweep leaves beside the photos: with which keys they are sealed.
+fn claim() -> Vec<Path> {
+    vec![Path::from("keyring")]
 }
 
 pub(super) async fn only_old_photos_that_no_record_names_go(tier: Tier) {
@@ -38,8 +46,11 @@ pub(super) async fn only_old_photos_that_no_record_names_go(tier: Tier) {
     let before = before.min(tier.put_at(young_unnamed.key).await);
     let mut kept = [&old_named, &young_named, &young_unnamed].map(|photo| path(photo.key));
     kept.sort();
+    let kept = [claim(), kept.into()].concat();
     for removed in [2, 0] {
-        let swept = sweep_once(&*store, &tier.photos, before).await.unwrap();
+        let swept = sweep_once(&*store, &tier.photos, before, Duration::ZERO)
+            .await
+            .unwrap();
         let seen = 1 + removed;
         assert_eq!(swept, Swept { seen, removed });
         assert_eq!(tier.paths().await, kept);
@@ -57,11 +68,11 @@ pub(super) async fn more_than_a_batch_is_swept(tier: Tier) {
     let named: Vec<_> = (0..PHOTOS).step_by(4).map(registration).collect();
     insert_all(&*store, &named).await;
 
-    let swept = sweep_once(&*store, &tier.photos, Timestamp::MAX).await;
+    let swept = sweep_once(&*store, &tier.photos, Timestamp::MAX, Duration::ZERO).await;
     let seen = u64::from(PHOTOS);
     let removed = seen - named.len() as u64;
     assert_eq!(swept.unwrap(), Swept { seen, removed });
     let mut kept: Vec<_> = (0..PHOTOS).step_by(4).map(photo_key).map(path).collect();
     kept.sort();
-    assert_eq!(tier.paths().await, kept);
+    assert_eq!(tier.paths().await, [claim(), kept].concat());
 }
