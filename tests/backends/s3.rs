@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fmt::Write as _,
     net::{Ipv4Addr, TcpListener},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -289,4 +290,51 @@ async fn nothing_is_sent_in_the_clear_unless_the_address_says_http() {
     const TLS_HANDSHAKE: u8 = 22;
     assert_eq!(&first_bytes("http").await, b"GET /photos?");
     assert_eq!(first_bytes("https").await[0], TLS_HANDSHAKE);
+}
+
+/// Answers every request with an empty success, and keeps its head.
+async fn record(listener: tokio::net::TcpListener, heads: Arc<Mutex<Vec<String>>>) {
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+    loop {
+        let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+        let (mut head, mut length) = (String::new(), 0);
+        while stream.read_line(&mut head).await.unwrap() > 2 {
+            let line = head.lines().last().unwrap().to_lowercase();
+            if let Some(bytes) = line.strip_prefix("content-length: ") {
+                length = bytes.parse().unwrap();
+            }
+        }
+        stream.read_exact(&mut vec![0; length]).await.unwrap();
+        heads.lock().unwrap().push(head.to_lowercase());
+        let answer =
+            "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_asked_that_servers_differ_in() {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .unwrap();
+    let address = listener.local_addr().unwrap();
+    let heads = Arc::new(Mutex::default());
+    let recording = tokio::spawn(record(listener, heads.clone()));
+    let photos = connect(&s3(&format!("http://{address}")), "photos");
+    let stored = photos.put(OWNER, card()).await.unwrap();
+    photos.remove(stored.key).await.unwrap();
+    recording.abort();
+    let heads = heads.lock().unwrap();
+    let name = stored.key.0.to_string();
+    let [put, delete] = &heads[..] else {
+        panic!("{heads:?}");
+    };
+    for (head, method) in [(put, "put"), (delete, "delete")] {
+        let line = head.lines().next().unwrap();
+        assert!(line.starts_with(&format!("{method} /photos/")), "{line}");
+        assert!(line.ends_with(&format!("/{name} http/1.1")), "{line}");
+        for differs in ["if-none-match", "if-match", "x-amz-tagging", "x-amz-meta"] {
+            assert!(!head.contains(differs), "{head}");
+        }
+    }
 }
