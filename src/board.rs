@@ -185,7 +185,20 @@ impl Board {
                 self.keep(next);
                 return Ok(());
             }
+            self.fall_back().await?;
         }
+    }
+
+    /// Takes over the saved board where it is older than what is known: a restored store would refuse
+    /// every next version.
+    async fn fall_back(&self) -> Result<(), StoreError> {
+        let known = self.known().map_or(0, |known| known.version);
+        let saved = self.store.board(0).await?;
+        if saved.as_ref().is_none_or(|saved| saved.version < known) {
+            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+            *current = saved.map(Arc::new);
+        }
+        Ok(())
     }
 
     /// Takes over what other replicas saved, until `stop`.

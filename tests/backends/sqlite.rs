@@ -2,6 +2,7 @@
 
 mod commits;
 mod file;
+mod restored;
 mod sharing;
 
 use std::{path::Path, sync::Arc};

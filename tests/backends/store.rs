@@ -56,6 +56,7 @@ macro_rules! every_case {
                 versions_follow_each_other,
                 only_a_newer_one_is_given,
                 a_race_of_one_version_has_one_winner,
+                of_racing_reports_the_newest_count_stays,
             }
             sessions {
                 one_that_was_added_is_found_by_its_tag_until_it_expires,

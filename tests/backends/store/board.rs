@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use padron::{
+    board::Board,
+    city::Cities,
     store::Store,
-    totals::{CityCount, Totals},
+    totals::{CityCount, Counted, Totals},
 };
 
 use crate::support::{city, race, time};
@@ -76,4 +79,28 @@ pub(super) async fn a_race_of_one_version_has_one_winner(store: Arc<dyn Store>) 
         let saved = store.board(0).await.unwrap();
         assert_eq!(saved, Some(board(version, winner)));
     }
+}
+
+pub(super) async fn of_racing_reports_the_newest_count_stays(store: Arc<dyn Store>) {
+    const REPORTS: u64 = 20;
+    let cities = Arc::new(Cities::embedded().unwrap());
+    let replica = || Board::new(store.clone(), cities.clone(), TimeZone::UTC);
+    let replicas = [replica(), replica()];
+    // The later a moment, the more there were, and the sooner its report is done.
+    let reports = (0..REPORTS).rev().map(|number| {
+        let board = replicas[usize::try_from(number % 2).unwrap()].clone();
+        let counted = Counted {
+            as_of: time(number.cast_signed()),
+            city: None,
+            counts: [(city("11001"), number)].into(),
+        };
+        async move { board.refresh(&counted).await }
+    });
+    for refreshed in race(reports).await {
+        refreshed.unwrap();
+    }
+    let saved = store.board(0).await.unwrap().unwrap();
+    assert_eq!(saved.version, REPORTS);
+    assert_eq!(saved.cities[&city("11001")].count, REPORTS - 1);
+    assert_eq!(saved.as_of, time(REPORTS.cast_signed() - 1));
 }
