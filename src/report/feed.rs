@@ -3,7 +3,9 @@
 //! `report` asks for one piece after the other; a piece is asked for only when there is a worker for
 //! it, which is what slows the store down to the client's pace.
 
-use tokio::sync::mpsc;
+use std::time::Duration;
+
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     ReportError,
@@ -13,6 +15,9 @@ use crate::{
     city::{City, CityCode},
     store::{Row, StoreError},
 };
+
+/// How long the store may take for a block: its server may be gone without a word.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Rows that belong together on one tab; none on a tab that has none.
 pub(super) struct Piece {
@@ -30,11 +35,13 @@ pub(super) struct Piece {
     pub(super) total: Option<u64>,
 }
 
+type Blocks = mpsc::Receiver<Result<Vec<Row>, StoreError>>;
+
 /// The rows of one snapshot, tab by tab.
 pub(super) struct Feed {
     tabs: Vec<Tab>,
     cities: Vec<(CityCode, u64)>,
-    blocks: mpsc::Receiver<Result<Vec<Row>, StoreError>>,
+    blocks: Blocks,
     /// Received and not yet in a piece.
     pending: Vec<Row>,
     tab: usize,
@@ -46,11 +53,7 @@ pub(super) struct Feed {
 
 impl Feed {
     /// The tabs of `cities`, each given with its rows, in the order of the snapshot's rows.
-    pub(super) fn new(
-        cities: &[(City, u64)],
-        blocks: mpsc::Receiver<Result<Vec<Row>, StoreError>>,
-        summary: &str,
-    ) -> Self {
+    pub(super) fn new(cities: &[(City, u64)], blocks: Blocks, summary: &str) -> Self {
         let named: Vec<_> = cities
             .iter()
             .map(|(city, rows)| tabs::City {
@@ -80,7 +83,7 @@ impl Feed {
     /// The next piece; `None` after the last, once the snapshot has no more rows either.
     pub(super) async fn next(&mut self) -> Result<Option<Piece>, ReportError> {
         let Some(tab) = self.tabs.get(self.tab) else {
-            return match self.blocks.recv().await.transpose()? {
+            return match receive(&mut self.blocks).await? {
                 None if self.pending.is_empty() => Ok(None),
                 _ => Err(ReportError::Torn),
             };
@@ -89,7 +92,7 @@ impl Feed {
         let of_tab = (of_city - self.before).min(MAX_ROWS);
         let left = of_tab - self.done;
         if left > 0 && self.pending.is_empty() {
-            self.pending = self.blocks.recv().await.ok_or(ReportError::Torn)??;
+            self.pending = receive(&mut self.blocks).await?.ok_or(ReportError::Torn)?;
         }
         let fit = self
             .pending
@@ -119,4 +122,12 @@ impl Feed {
         }
         Ok(Some(piece))
     }
+}
+
+async fn receive(blocks: &mut Blocks) -> Result<Option<Vec<Row>>, StoreError> {
+    let late = |_| StoreError::Unavailable("the rows stopped coming".into());
+    timeout(SILENCE, blocks.recv())
+        .await
+        .map_err(late)?
+        .transpose()
 }

@@ -187,6 +187,22 @@ async fn a_store_that_fails_midway_breaks_the_download() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_falls_silent_breaks_the_download() {
+    let mut rig = rig(Format::Csv, 2 * BLOCK);
+    rig.hand_out(vec![Ok(rig.block())]);
+    let cut = async {
+        while let Some(chunk) = rig.stream.next().await {
+            chunk?;
+        }
+        Ok(())
+    };
+    let cut: Result<(), ReportError> = tokio::time::timeout(Duration::from_secs(45), cut)
+        .await
+        .expect("it gives up after half a minute");
+    assert!(matches!(cut, Err(ReportError::Store(_))), "{cut:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_are_not_those_counted_break_the_download() {
     // Fewer, and more.
     for counted in [2 * BLOCK, BLOCK - 1] {
