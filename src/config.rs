@@ -199,6 +199,16 @@ fn time_zone(text: &str) -> Result<TimeZone, String> {
 /// # Errors
 /// When such a file cannot be read, or both variables are set.
 pub fn with_files(mut command: Command) -> Result<Command, String> {
+    let names: Vec<_> = command
+        .get_subcommands()
+        .map(|sub| sub.get_name().to_owned())
+        .collect();
+    for name in names {
+        let read = command.find_subcommand(&name).cloned().map(with_files);
+        if let Some(sub) = read.transpose()? {
+            command = command.mut_subcommand(name, |_| sub);
+        }
+    }
     let arguments: Vec<_> = command
         .get_arguments()
         .filter_map(|argument| {
@@ -220,7 +230,10 @@ pub fn with_files(mut command: Command) -> Result<Command, String> {
             .map_err(|error| format!("{variable}: {} cannot be read: {error}", path.display()))?;
         let content = OsStr::from(content.trim_end_matches(['\r', '\n']).to_owned());
         command = command.mut_arg(id, |argument| {
-            argument.default_value(content).hide_default_value(true)
+            argument
+                .default_value(content)
+                .hide_default_value(true)
+                .required(false)
         });
     }
     Ok(command)

@@ -55,6 +55,11 @@ impl Tiers {
             }
             None => Cities::embedded().context("the built-in catalogue")?,
         };
+        if config.s3.access_key.is_some() != config.s3.secret_key.is_some() {
+            bail!(
+                "PADRON_S3_ACCESS_KEY, PADRON_S3_SECRET_KEY: one is missing; set both or neither"
+            );
+        }
         make_folders(config)?;
         let store = store::connect(&config.store).await.map_err(|error| {
             anyhow::anyhow!("PADRON_STORE: {error}; name another store or mend this one")
@@ -156,7 +161,7 @@ pub fn is_embedded(config: &Config) -> bool {
     matches!(config.store, StoreUrl::Sqlite(_))
 }
 
-/// The folder of the embedded tiers' own files.
+/// Where the first start keeps the admin token that it makes.
 #[must_use]
 pub fn admin_token_path(config: &Config) -> PathBuf {
     config.keys_file.with_file_name("admin-token")

@@ -123,7 +123,12 @@ async fn who_was_erased_since_the_last_copy_is_named() {
     );
     let mut erase = home.command(&["erase", erased]);
     assert!(erase.envs(NEW).output().unwrap().status.success());
-    succeeds(&copy(&home, &FROM, &NEW), people.len() - 1);
+    // As secrets come: in a file.
+    fs::write(home.path("from"), FROM[1]).unwrap();
+    let mut by_variables = NEW.to_vec();
+    by_variables.push(("PADRON_FROM_STORE_FILE", "from"));
+    let photos = &FROM[2..];
+    succeeds(&copy(&home, photos, &by_variables), people.len() - 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

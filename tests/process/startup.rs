@@ -137,6 +137,23 @@ fn a_tier_that_cannot_be_opened_is_named() {
 }
 
 #[test]
+fn half_of_a_key_pair_is_named() {
+    let home = Home::new();
+    for half in ["PADRON_S3_ACCESS_KEY", "PADRON_S3_SECRET_KEY"] {
+        let output = refused(
+            &home,
+            &[("PADRON_PHOTOS", "s3://photos"), (half, "a-secret")],
+        );
+        says(
+            &output,
+            1,
+            &["PADRON_S3_ACCESS_KEY", "PADRON_S3_SECRET_KEY", "set both"],
+        );
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("a-secret"));
+    }
+}
+
+#[test]
 fn a_taken_port_is_named() {
     let home = Home::new();
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
