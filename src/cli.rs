@@ -3,6 +3,7 @@
 //! `serve` is the default. Every failure ends with one sentence on standard error that says what to
 //! do, and status 1; clap's own, about a wrong option, with status 2.
 
+mod check;
 mod copy;
 mod healthcheck;
 mod keys;
@@ -58,6 +59,8 @@ enum Command {
         /// The reference that the person was given
         reference: String,
     },
+    /// Open every record and photo, as after a restored backup; status 0 when all can be
+    Check,
     /// Copy a register here from other tiers, while no server runs on either; run again, it goes on or only looks
     Copy(copy::Copy),
     /// Keys of the key file
@@ -157,6 +160,7 @@ async fn perform(config: Config, command: Command) -> anyhow::Result<()> {
         Command::Seed(seed) => seed.run(&config).await,
         Command::Sweep { min_age } => sweep(&config, Duration::from_hours(min_age)).await,
         Command::Erase { reference } => erase(&config, &reference).await,
+        Command::Check => check::run(&config).await,
         Command::Copy(copy) => copy.run(&config).await,
         Command::Keys(keys) => keys.run(&config),
     }

@@ -15,12 +15,12 @@ use crate::{
     config::Config,
     photos::{PhotosError, PhotosUrl},
     registration::{Reference, Registration},
-    store::{Inserted, Store, StoreError, StoreUrl},
+    store::{Inserted, Snapshot, Store, StoreUrl},
     tiers::Tiers,
 };
 
 /// Registrations under way at once; each may hold the largest photo twice, sealed and open.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 
 /// References that an error names.
 const NAMED: usize = 5;
@@ -155,17 +155,27 @@ async fn copy_photo(
     }
 }
 
-async fn references(store: &dyn Store) -> Result<HashSet<Reference>, StoreError> {
-    let mut blocks = store.rows(None).await?.blocks;
+/// All that is registered at one moment, as often as it is counted.
+pub(super) async fn references(store: &dyn Store) -> anyhow::Result<HashSet<Reference>> {
+    let Snapshot {
+        counts, mut blocks, ..
+    } = store.rows(None).await?;
     let mut references = HashSet::new();
     while let Some(block) = blocks.recv().await {
         references.extend(block?.into_iter().map(|row| row.reference));
+    }
+    let counted: u64 = counts.values().sum();
+    if counted != references.len() as u64 {
+        bail!(
+            "{counted} registrations are counted and {} are there; try again",
+            references.len()
+        );
     }
     Ok(references)
 }
 
 /// How many there are, and the first of them.
-fn named(references: &[Reference]) -> String {
+pub(super) fn named(references: &[Reference]) -> String {
     let first: Vec<_> = references
         .iter()
         .take(NAMED)
