@@ -13,12 +13,16 @@
 )]
 
 mod alerts;
+mod away;
 mod chaos;
 mod client;
 mod dashboards;
 mod front;
 mod logs;
 mod people;
+#[path = "../process/planted.rs"]
+mod planted;
+mod privacy;
 mod program;
 mod replicas;
 mod servers;
