@@ -33,9 +33,10 @@ pub struct Registered {
 /// Why nobody was registered.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
-    /// Other content was registered under the same idempotency key.
+    /// Other content was registered under the same idempotency key, and got this reference: whoever
+    /// holds the key may have lost the answer that told it.
     #[error("the idempotency key was used for another registration")]
-    KeyReused,
+    KeyReused(Reference),
     /// The document number is registered already.
     #[error("the document number is registered already")]
     AlreadyRegistered,
@@ -182,7 +183,9 @@ impl Intake {
                         replayed: true,
                     });
                 }
-                Inserted::SameKey(_) => return Err(IntakeError::KeyReused),
+                Inserted::SameKey(known) => {
+                    return Err(IntakeError::KeyReused(known.reference));
+                }
                 Inserted::SameDocument => return Err(IntakeError::AlreadyRegistered),
                 Inserted::SameReference => {
                     registration.reference = Reference::from_random(random());

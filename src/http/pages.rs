@@ -148,6 +148,7 @@ pub(super) async fn form(Language(lang): Language) -> Response {
         page: Page::new(lang, "/", &ASSETS),
         values: FormValues::default(),
         errors: &[],
+        kept: None,
         suggestions: &[],
         idempotency_key: &key,
     })
@@ -193,7 +194,8 @@ pub(super) fn form_again(app: &App, typed: &Typed, problem: Problem, lang: Lang)
     // A city that was chosen by its code is shown by its name.
     let known = app.cities.find(&typed.city).map(City::full_name);
     // Something new is sent next time: after a reused key, or one that was not a key.
-    let keep_key = problem.kind != Kind::KeyReused
+    let kept = problem.kept();
+    let keep_key = kept.is_none()
         && !problem
             .errors
             .iter()
@@ -213,6 +215,7 @@ pub(super) fn form_again(app: &App, typed: &Typed, problem: Problem, lang: Lang)
             email: &typed.email,
         },
         errors: &errors,
+        kept: kept.as_deref(),
         suggestions: &suggestions,
         idempotency_key: &key,
     });
@@ -343,7 +346,7 @@ fn sentences(kind: Kind, t: &'static Texts) -> (&'static str, &'static str) {
             t.problem_already_registered_title,
             t.problem_already_registered,
         ),
-        Kind::KeyReused => (t.problem_key_reused_title, t.problem_key_reused),
+        Kind::KeyReused(_) => (t.problem_key_reused_title, t.problem_key_reused),
         Kind::Unavailable => (t.problem_unavailable_title, t.problem_unavailable),
         Kind::Busy => (t.problem_too_many_title, t.problem_too_many),
         Kind::TooLarge => (t.problem_too_large_title, t.problem_too_large),

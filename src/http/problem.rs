@@ -26,7 +26,7 @@ use crate::{
     lang::Lang,
     photo::PhotoError,
     photos::PhotosError,
-    registration::{Fault, Field, FieldError},
+    registration::{Fault, Field, FieldError, Reference},
     store::StoreError,
 };
 
@@ -42,7 +42,8 @@ pub(super) enum Kind {
     NotFound,
     MethodNotAllowed,
     Timeout,
-    KeyReused,
+    /// With the reference of what the key registered.
+    KeyReused(Reference),
     AlreadyRegistered,
     TooLarge,
     UnsupportedMedia,
@@ -74,7 +75,7 @@ impl Kind {
                 "timeout",
                 "The upload paused for too long",
             ),
-            Self::KeyReused => (
+            Self::KeyReused(_) => (
                 StatusCode::CONFLICT,
                 "idempotency-key-reused",
                 "The idempotency key was used for other content",
@@ -184,6 +185,14 @@ impl Problem {
         }
     }
 
+    /// The reference of what a reused key registered.
+    pub(super) fn kept(&self) -> Option<String> {
+        match self.kind {
+            Kind::KeyReused(reference) => Some(reference.to_string()),
+            _ => None,
+        }
+    }
+
     /// The `type` in the answer.
     pub(super) fn slug(&self) -> &'static str {
         self.kind.parts().1
@@ -221,7 +230,7 @@ impl From<PhotosError> for Problem {
 impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         match error {
-            IntakeError::KeyReused => Self::new(Kind::KeyReused),
+            IntakeError::KeyReused(reference) => Self::new(Kind::KeyReused(reference)),
             IntakeError::AlreadyRegistered => Self::new(Kind::AlreadyRegistered),
             IntakeError::Store(error) => error.into(),
             IntakeError::Photos(error) => error.into(),
@@ -278,6 +287,10 @@ pub(super) struct ProblemBody {
     /// Every fault of every field at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldProblem>,
+    /// What the key registered, only with `idempotency-key-reused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "K7QM-3XPD")]
+    reference: Option<String>,
     /// Names this request in the log.
     request_id: String,
 }
@@ -341,6 +354,7 @@ fn json(problem: &Problem, lang: Lang, request_id: String) -> Response {
                 suggestions: error.suggestions.clone(),
             })
             .collect(),
+        reference: problem.kept(),
         request_id,
     };
     let mut response = Json(body).into_response();

@@ -207,8 +207,8 @@ texts! {
         "There is already a registration with that ID number. If the number is right, there is nothing more to do. If not, correct it and send again.";
     problem_key_reused_title: "Este formulario ya se envió", "This form was already sent";
     problem_key_reused:
-        "El envío anterior se guardó y este, con otros datos, no. Para registrar a otra persona, envíe otra vez.",
-        "The earlier one was saved and this one, with other answers, was not. To register another person, send again.";
+        "El primer envío se guardó y este, con otra foto u otros datos, no. Si es para la misma persona, no envíe otra vez: abra el registro y guarde el número de referencia. Envíe otra vez solo para registrar a otra persona.",
+        "The first one was saved and this one, with another photo or other answers, was not. If it is for the same person, do not send again: open the registration and keep the reference number. Send again only to register another person.";
     problem_unavailable_title: "El servicio no responde en este momento", "The service is not answering right now";
     problem_unavailable:
         "Espere unos segundos y envíe otra vez. No se perdió nada: si ya había quedado registrado, no se repetirá.",

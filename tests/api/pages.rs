@@ -94,13 +94,17 @@ async fn a_photo_too_large_keeps_what_was_typed() {
 }
 
 #[tokio::test]
-async fn a_form_that_was_sent_already_gets_a_new_key() {
+async fn a_form_that_was_sent_already_leads_to_its_receipt_and_gets_a_new_key() {
     let app = TestApp::new().await;
     let form = Form::whole().text("idempotency_key", "used-key-1234");
-    assert_eq!(app.send(form.request(&[HTML])).await.status, 303);
+    let first = app.send(form.request(&[HTML])).await;
+    assert_eq!(first.status, 303);
     let other = form.with("name", "Otra Persona");
     let answer = app.send(other.request(&[HTML])).await;
     assert_eq!(answer.status, 409);
+    let receipt = first.header("location");
+    assert!(answer.text().contains(&format!("<a href=\"{receipt}\">")));
+    assert_eq!(app.page(receipt).await.status, 200);
     let key = value(&answer.text(), "idempotency_key");
     assert_ne!(key, "used-key-1234");
     let again = other.with("idempotency_key", key);

@@ -101,7 +101,8 @@ async fn a_replay_gives_the_same_answer_and_leaves_one_photo() {
 async fn other_content_under_the_same_key_is_refused() {
     let app = TestApp::new().await;
     let key = [("idempotency-key", "key-0123456789")];
-    assert_eq!(app.send(Form::whole().request(&key)).await.status, 201);
+    let first = app.send(Form::whole().request(&key)).await;
+    assert_eq!(first.status, 201);
     let others = [
         Form::whole().with("name", "Otra Persona"),
         Form::whole().with("city", "05001"),
@@ -114,6 +115,7 @@ async fn other_content_under_the_same_key_is_refused() {
         let answer = app.send(other.request(&key)).await;
         assert_eq!(answer.status, 409);
         assert_eq!(answer.json()["type"], "idempotency-key-reused");
+        assert_eq!(answer.json()["reference"], first.json()["reference"]);
     }
     assert_eq!((app.photos().await.len(), app.rows().await), (1, 1));
 }
@@ -150,7 +152,7 @@ async fn a_document_number_is_registered_once() {
         .json();
     assert_eq!(refused["type"], "already-registered");
     assert!(
-        refused.get("errors").is_none() && refused.get("detail").is_none(),
+        ["errors", "detail", "reference"].map(|member| refused.get(member)) == [None; 3],
         "tells nothing more"
     );
     assert_eq!((app.photos().await.len(), app.rows().await), (1, 1));

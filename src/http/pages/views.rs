@@ -85,6 +85,8 @@ pub(super) struct FormPage<'a> {
     pub(super) values: FormValues<'a>,
     /// Empty on the first view; at most one per field.
     pub(super) errors: &'a [FormError<'a>],
+    /// The reference of an earlier sending of this form, when that was kept and not this one.
+    pub(super) kept: Option<&'a str>,
     /// When not empty, radio buttons replace the city's text field, so that exactly one `city` is
     /// sent; the last of them sends an empty one, which brings the text field back.
     pub(super) suggestions: &'a [CityChoice<'a>],
@@ -200,6 +202,7 @@ mod tests {
                 ..FormValues::default()
             },
             errors,
+            kept: None,
             suggestions,
             idempotency_key: "0123456789abcdef",
         }
