@@ -252,11 +252,12 @@ pub(super) fn registered(
     })
 }
 
-/// The sign-in page, with the code of the link already typed.
-pub(super) fn sign_in(code: &str, failed: bool, lang: Lang) -> Response {
+/// The sign-in page, with the code of the link already typed; it leads to `next`.
+pub(super) fn sign_in(code: &str, next: &str, failed: bool, lang: Lang) -> Response {
     let mut response = page(&SignInPage {
         page: Page::new(lang, "/staff/sign-in", &ASSETS),
         token: code,
+        next,
         failed,
     });
     if failed {

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use axum::{
     Form,
     extract::{FromRequestParts, Query, State},
-    http::{HeaderMap, HeaderValue, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Uri, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use jiff::{Timestamp, ToSpan as _};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
@@ -31,6 +32,9 @@ use crate::{
 /// How long a browser stays signed in.
 const SESSION_HOURS: i64 = 12;
 
+const DASHBOARD: &str = "/staff";
+const SIGN_IN: &str = "/staff/sign-in";
+
 /// Somebody of the staff.
 pub(super) struct Staff {
     /// Who, for the audit line.
@@ -39,14 +43,14 @@ pub(super) struct Staff {
 
 /// What keeps somebody out: a problem, or for a browser the way to the sign-in page.
 pub(super) enum NotStaff {
-    SignIn,
+    SignIn(Redirect),
     Problem(Problem),
 }
 
 impl IntoResponse for NotStaff {
     fn into_response(self) -> Response {
         match self {
-            Self::SignIn => Redirect::to("/staff/sign-in").into_response(),
+            Self::SignIn(redirect) => redirect.into_response(),
             Self::Problem(problem) => {
                 let mut response = problem.into_response();
                 let challenge = HeaderValue::from_static("Bearer realm=\"padron staff\"");
@@ -65,7 +69,12 @@ impl FromRequestParts<Arc<App>> for Staff {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, NotStaff> {
         match actor(app, &parts.headers, now()).await {
             Ok(Some(actor)) => Ok(Self { actor }),
-            Ok(None) if pages::wants_page(&parts.headers) => Err(NotStaff::SignIn),
+            Ok(None) if pages::wants_page(&parts.headers) => {
+                let lang = pages::lang_of(&parts.uri, &parts.headers);
+                Err(NotStaff::SignIn(Redirect::to(&sign_in_for(
+                    &parts.uri, lang,
+                ))))
+            }
             Ok(None) => Err(NotStaff::Problem(
                 Problem::new(Kind::Unauthorized)
                     .detail("send Authorization: Bearer TOKEN, or sign in at /staff"),
@@ -131,25 +140,50 @@ fn cookie(app: &App, value: String) -> Cookie<'static> {
         .build()
 }
 
-/// `?code=` of the link that the first start prints.
+/// The sign-in page that leads on to what was asked for; to the dashboard it leads anyway.
+fn sign_in_for(asked: &Uri, lang: Lang) -> String {
+    let page = page_in(SIGN_IN, lang);
+    match asked.path_and_query() {
+        Some(next) if next.path() != DASHBOARD => {
+            let next = utf8_percent_encode(next.as_str(), NON_ALPHANUMERIC);
+            format!("{page}&next={next}")
+        }
+        _ => page,
+    }
+}
+
+/// Whether it is an address on this site and nothing that a browser could read as another: a link to
+/// the sign-in page must not lead away from here.
+fn is_local(address: &str) -> bool {
+    address.starts_with('/')
+        && !address.starts_with("//")
+        && !address.contains(|c: char| c == '\\' || c.is_control())
+}
+
+/// `?code=` of the link that the first start prints, and `?next=` of an address that asked for a
+/// session.
 #[derive(Deserialize)]
-pub(super) struct CodeQuery {
+pub(super) struct SignInQuery {
     #[serde(default)]
     code: String,
+    #[serde(default)]
+    next: String,
 }
 
 /// The sign-in page.
 pub(super) async fn sign_in_page(
-    Query(query): Query<CodeQuery>,
+    Query(query): Query<SignInQuery>,
     Language(lang): Language,
 ) -> Response {
-    pages::sign_in(&query.code, false, lang)
+    pages::sign_in(&query.code, &query.next, false, lang)
 }
 
-/// What was typed on it: the admin token, or the code of the link.
+/// What was typed on it, the admin token or the code of the link, and where it leads.
 #[derive(Deserialize)]
 pub(super) struct SignIn {
     token: String,
+    #[serde(default)]
+    next: String,
 }
 
 /// Signs a browser in.
@@ -164,13 +198,18 @@ pub(super) async fn sign_in(
     let code = tag(&app, TokenKind::Code, token);
     if !is_admin(&app, token) && app.store.end_session(&code, now).await?.is_none() {
         tracing::warn!(target: "padron::audit", "sign-in refused");
-        return Ok(pages::sign_in("", true, lang));
+        return Ok(pages::sign_in("", &typed.next, true, lang));
     }
     let expires_at = now + SESSION_HOURS.hours();
     let session = app.new_token(TokenKind::Session, expires_at, now).await?;
     tracing::info!(target: "padron::audit", actor = ADMIN, "signed in");
     let jar = jar.add(cookie(&app, session));
-    Ok((jar, Redirect::to(&page_in("/staff", lang))).into_response())
+    let to = if is_local(&typed.next) {
+        typed.next
+    } else {
+        page_in(DASHBOARD, lang)
+    };
+    Ok((jar, Redirect::to(&to)).into_response())
 }
 
 /// Signs a browser out, on every replica.
@@ -184,7 +223,7 @@ pub(super) async fn sign_out(
         app.store.end_session(&tag, now()).await?;
     }
     let jar = jar.remove(cookie(&app, String::new()));
-    Ok((jar, Redirect::to(&page_in("/staff/sign-in", lang))).into_response())
+    Ok((jar, Redirect::to(&page_in(SIGN_IN, lang))).into_response())
 }
 
 fn page_in(path: &str, lang: Lang) -> String {

@@ -12,9 +12,13 @@ const STAFF_ONLY: [&str; 4] = [
 ];
 
 async fn sign_in(app: &TestApp, token: &str) -> Answer {
-    let request = Request::post("/staff/sign-in")
+    post_sign_in(app, format!("token={token}")).await
+}
+
+async fn post_sign_in(app: &TestApp, form: String) -> Answer {
+    let request = Request::post("/staff/sign-in?lang=en")
         .header("content-type", "application/x-www-form-urlencoded")
-        .body(Body::from(format!("token={token}")));
+        .body(Body::from(form));
     app.send(request.unwrap()).await
 }
 
@@ -44,9 +48,10 @@ async fn strangers_are_kept_out() {
         assert_eq!(answer.json()["type"], "unauthorized");
         assert!(answer.header("www-authenticate").starts_with("Bearer"));
         let page = app.page(path).await;
-        assert_eq!(
-            (page.status.as_u16(), page.header("location")),
-            (303, "/staff/sign-in")
+        assert_eq!(page.status, 303);
+        assert!(
+            page.header("location")
+                .starts_with("/staff/sign-in?lang=es")
         );
         for wrong in [
             "Bearer wrong",
@@ -100,6 +105,60 @@ async fn a_browser_signs_in_and_out() {
         401,
         "on the server too"
     );
+}
+
+#[tokio::test]
+async fn signing_in_keeps_the_language_and_leads_to_what_was_asked_for() {
+    let app = TestApp::new().await;
+    let asked = "/report.csv?city=La%20Uni%C3%B3n&lang=en";
+    let page = app.page(asked).await;
+    let location = page.header("location");
+    let encoded = "%2Freport%2Ecsv%3Fcity%3DLa%2520Uni%25C3%25B3n%26lang%3Den";
+    assert_eq!(location, format!("/staff/sign-in?lang=en&next={encoded}"));
+    let page = app.page(location).await.text();
+    assert!(page.contains("<html lang=\"en\">"));
+    let hidden = asked.replace('&', "&#38;");
+    assert!(
+        page.contains(&format!("name=\"next\" value=\"{hidden}\"")),
+        "{page}"
+    );
+    assert!(page.contains("?lang=es&amp;next=%2Freport"), "{page}");
+    let wrong = post_sign_in(&app, format!("token=wrong&next={encoded}")).await;
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.text().contains(&hidden), "kept for the next try");
+    let right = post_sign_in(&app, format!("token={TOKEN}&next={encoded}")).await;
+    assert_eq!(
+        (right.status.as_u16(), right.header("location")),
+        (303, asked)
+    );
+    let dashboard = app.page("/staff?lang=en").await;
+    assert_eq!(dashboard.header("location"), "/staff/sign-in?lang=en");
+}
+
+#[tokio::test]
+async fn a_link_to_the_sign_in_page_cannot_lead_to_another_site() {
+    let app = TestApp::new().await;
+    for next in [
+        "",
+        "staff",
+        "https://evil.example/",
+        "javascript:alert(1)",
+        "//evil.example/",
+        "/\\evil.example/",
+        "\\\\evil.example/",
+        "/\t/evil.example/",
+        "/\r\nset-cookie: a=b",
+        "/\u{85}/evil.example/",
+        " //evil.example/",
+    ] {
+        let next = percent_encoding::utf8_percent_encode(next, percent_encoding::NON_ALPHANUMERIC);
+        let answer = post_sign_in(&app, format!("token={TOKEN}&next={next}")).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("location")),
+            (303, "/staff?lang=en"),
+            "{next}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -128,6 +128,8 @@ pub(super) struct SignInPage<'a> {
     pub(super) page: Page<'a>,
     /// The access code of a sign-in link, or nothing.
     pub(super) token: &'a str,
+    /// The address that asked for a session, or nothing.
+    pub(super) next: &'a str,
     /// Whether the code just sent was wrong.
     pub(super) failed: bool,
 }
