@@ -310,13 +310,28 @@ pub(super) fn dashboard(app: &App, totals: &Totals, lang: Lang) -> Response {
     })
 }
 
-/// Any problem, for a browser.
-pub(super) fn problem(problem: &Problem, lang: Lang, request_id: &str) -> Response {
-    let (title, detail) = sentences(problem.kind, lang.texts());
+/// Any problem, for a browser; staff on their own pages have other words for it, and another way on.
+pub(super) fn problem(
+    problem: &Problem,
+    for_staff: bool,
+    lang: Lang,
+    request_id: &str,
+) -> Response {
+    let t = lang.texts();
+    let (path, home, (title, detail)) = if for_staff {
+        (
+            "/staff",
+            t.problem_staff_home,
+            staff_sentences(problem.kind, t),
+        )
+    } else {
+        ("/", t.problem_home, sentences(problem.kind, t))
+    };
     let mut response = page(&ProblemPage {
-        page: Page::new(lang, "/", &ASSETS),
+        page: Page::new(lang, path, &ASSETS),
         title,
         detail,
+        home,
         request_id,
     });
     retry_after(problem, response.headers_mut());
@@ -351,15 +366,28 @@ fn sentences(kind: Kind, t: &'static Texts) -> (&'static str, &'static str) {
         Kind::Unavailable => (t.problem_unavailable_title, t.problem_unavailable),
         Kind::Busy => (t.problem_too_many_title, t.problem_too_many),
         Kind::TooLarge => (t.problem_too_large_title, t.problem_too_large),
-        Kind::Malformed | Kind::Invalid | Kind::MethodNotAllowed | Kind::Other(_) => {
+        Kind::Malformed | Kind::Invalid | Kind::Other(_) => {
             (t.problem_malformed_title, t.problem_malformed)
         }
+        Kind::MethodNotAllowed => (t.problem_method_title, t.problem_method),
         Kind::Timeout => (t.problem_timeout_title, t.problem_timeout),
         Kind::UnsupportedMedia => (t.problem_unsupported_title, t.problem_unsupported),
         Kind::NotFound => (t.problem_not_found_title, t.problem_not_found),
         Kind::Unauthorized => (t.problem_unauthorized_title, t.problem_unauthorized),
         Kind::Forbidden => (t.problem_forbidden_title, t.problem_forbidden),
         Kind::Internal => (t.problem_internal_title, t.problem_internal),
+    }
+}
+
+/// The same on the pages of staff, who send no registration.
+fn staff_sentences(kind: Kind, t: &'static Texts) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Unavailable => (t.problem_unavailable_title, t.problem_staff_unavailable),
+        Kind::Busy => (t.problem_staff_busy_title, t.problem_staff_busy),
+        Kind::Invalid => (t.problem_staff_city_title, t.problem_staff_city),
+        Kind::Internal => (t.problem_internal_title, t.problem_staff_internal),
+        Kind::Malformed | Kind::Other(_) => (t.problem_method_title, t.problem_method),
+        other => sentences(other, t),
     }
 }
 

@@ -21,7 +21,7 @@ use tower_http::request_id::RequestId;
 use crate::{
     board::BoardError,
     city::City,
-    http::pages,
+    http::{pages, staff},
     intake::IntakeError,
     lang::Lang,
     photo::PhotoError,
@@ -299,6 +299,7 @@ pub(super) struct ProblemBody {
 pub(super) async fn tell(request: Request, next: Next) -> Response {
     let request_id = request_id(&request);
     let wants_page = pages::wants_page(request.headers());
+    let for_staff = staff::is_for_staff(request.uri().path());
     let lang = pages::lang_of(request.uri(), request.headers());
     let response = next.run(request).await;
     let status = response.status();
@@ -313,7 +314,7 @@ pub(super) async fn tell(request: Request, next: Next) -> Response {
     let problem = problem.unwrap_or_else(|| Problem::of(status));
     let headers = response.headers().clone();
     let mut answer = if wants_page {
-        pages::problem(&problem, lang, &request_id)
+        pages::problem(&problem, for_staff, lang, &request_id)
     } else {
         json(&problem, lang, request_id)
     };

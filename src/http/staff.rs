@@ -178,9 +178,15 @@ pub(super) async fn sign_in_page(
     pages::sign_in(&query.code, &query.next, false, lang)
 }
 
+/// Whether an address is one that only staff open.
+pub(super) fn is_for_staff(path: &str) -> bool {
+    path.starts_with(DASHBOARD) || path.starts_with("/report.") || path.ends_with("/photo")
+}
+
 /// What was typed on it, the admin token or the code of the link, and where it leads.
 #[derive(Deserialize)]
 pub(super) struct SignIn {
+    #[serde(default)]
     token: String,
     #[serde(default)]
     next: String,

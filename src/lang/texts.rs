@@ -200,6 +200,7 @@ texts! {
 
     // Problems: a title and what to do.
     problem_home: "Ir al formulario de registro", "Go to the registration form";
+    problem_staff_home: "Ir al panel del personal", "Go to the staff dashboard";
     problem_request: "Si pide ayuda, dé este código:", "If you ask for help, give this code:";
     problem_already_registered_title: "Este documento ya está registrado", "This ID number is already registered";
     problem_already_registered:
@@ -245,6 +246,25 @@ texts! {
     problem_internal:
         "Espere un minuto e intente otra vez. Si se repite, avise en su puesto de vacunación.",
         "Wait a minute and try again. If it happens again, tell your vaccination post.";
+
+    problem_method_title: "Esta dirección no se abre así", "This address does not open like this";
+    problem_method: "Vuelva con el botón de esta página.", "Go back with the button on this page.";
+
+    // What staff are told instead, on their own pages.
+    problem_staff_unavailable:
+        "No podemos leer los registros o las fotos. Espere unos segundos e intente otra vez.",
+        "We cannot read the records or the photos. Wait a few seconds and try again.";
+    problem_staff_busy_title: "Se están haciendo otros reportes", "Other reports are being made";
+    problem_staff_busy:
+        "Espere a que termine alguno y descargue otra vez.",
+        "Wait until one of them is done and download again.";
+    problem_staff_city_title: "No encontramos esa ciudad", "We could not find that city";
+    problem_staff_city:
+        "Vuelva al panel y elija la ciudad en la lista.",
+        "Go back to the dashboard and choose the city from the list.";
+    problem_staff_internal:
+        "Espere un minuto e intente otra vez. Si se repite, avise a quien administra el sistema.",
+        "Wait a minute and try again. If it happens again, tell the system's administrator.";
 
     // The chart.
     chart_title: "Personas registradas por ciudad", "People registered by city";
@@ -311,10 +331,10 @@ mod tests {
             field.0.starts_with("error_")
                 || field.0.starts_with("problem_")
                     && !field.0.ends_with("_title")
-                    && !["problem_home", "problem_request"].contains(&field.0)
+                    && !["problem_home", "problem_staff_home", "problem_request"].contains(&field.0)
         };
         let sentences: Vec<_> = Texts::ALL.iter().filter(sentence).collect();
-        assert_eq!(sentences.len(), 33);
+        assert_eq!(sentences.len(), 38);
         for (field, es, en) in sentences {
             assert!(es.ends_with('.') && en.ends_with('.'), "{field}");
             assert_ne!(es, en, "{field} is not translated");

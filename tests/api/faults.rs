@@ -246,6 +246,11 @@ async fn every_way_in_says_that_the_store_is_away() {
     for path in ["/report.xlsx", "/report.csv", "/staff"] {
         assert_eq!(app.staff(path).await.status, 503, "{path}");
     }
+    for path in ["/report.xlsx", "/staff", "/registrations/K7QM-3XPD/photo"] {
+        let page = app.staff_page(path).await;
+        assert_eq!(page.status, 503, "{path}");
+        crate::staff::is_told_to_staff(&page, "No podemos leer los registros");
+    }
     for path in ["/livez", "/", "/cities?q=cali"] {
         assert_eq!(app.get(path).await.status, 200, "{path} needs no store");
     }
@@ -285,6 +290,8 @@ async fn only_so_many_reports_run_at_once() {
         (answer.status.as_u16(), answer.json()["type"].as_str()),
         (503, Some("busy"))
     );
+    let page = app.staff_page("/report.xlsx").await;
+    crate::staff::is_told_to_staff(&page, "Se están haciendo otros reportes");
     drop(held);
     assert_eq!(app.staff("/report.xlsx").await.status, 200);
     let idle = async {

@@ -161,6 +161,43 @@ async fn a_link_to_the_sign_in_page_cannot_lead_to_another_site() {
     }
 }
 
+/// A problem's page in the words for staff, with the way back to the dashboard.
+pub(crate) fn is_told_to_staff(page: &Answer, words: &str) {
+    let page = page.text();
+    assert!(page.contains(words), "{words} in {page}");
+    assert!(page.contains("href=\"/staff?lang=es\">Ir al panel"));
+    assert!(!page.contains("envíe"), "{page}");
+}
+
+#[tokio::test]
+async fn staff_are_told_what_staff_can_do() {
+    let app = TestApp::new().await;
+    for (path, status, words) in [
+        (
+            "/report.xlsx?city=Macondo",
+            422,
+            "No encontramos esa ciudad",
+        ),
+        (
+            "/report.csv?city=a&city=b",
+            400,
+            "Esta dirección no se abre así",
+        ),
+        (
+            "/registrations/K7QM-3XPD/photo",
+            404,
+            "No encontramos esta página",
+        ),
+        ("/staff/sign-out", 405, "Esta dirección no se abre así"),
+    ] {
+        let page = app.staff_page(path).await;
+        assert_eq!(page.status, status, "{path}");
+        is_told_to_staff(&page, words);
+    }
+    let nothing_typed = post_sign_in(&app, String::new()).await;
+    assert_eq!(nothing_typed.status, 401);
+}
+
 #[tokio::test]
 async fn a_session_survives_a_restart() {
     let app = TestApp::new().await;

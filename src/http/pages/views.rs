@@ -179,6 +179,8 @@ pub(super) struct ProblemPage<'a> {
     pub(super) title: &'a str,
     /// `problem_<slug>`: what to do.
     pub(super) detail: &'a str,
+    /// Where its button leads, in words; its path is where, `/` or `/staff`.
+    pub(super) home: &'a str,
     /// The request's id.
     pub(super) request_id: &'a str,
 }
