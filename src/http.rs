@@ -120,6 +120,7 @@ pub fn router(app: Arc<App>) -> Router {
     let (quick, slow) = api();
     let pages = Router::new()
         .route("/", get(pages::form))
+        .route("/registrations", get(registrations::reopened))
         .route("/staff", get(staff::dashboard))
         .route(
             "/staff/sign-in",

@@ -19,7 +19,7 @@ use crate::{
     clock::now,
     http::{
         form::{self, FormError, Held, ReadForm},
-        pages,
+        pages::{self, Language},
         problem::{Kind, Problem},
         staff::Staff,
     },
@@ -145,6 +145,16 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
                 problem.into_response()
             }
         }
+    }
+}
+
+/// A phone that opens the tab of a sent form anew asks for its address with GET: it gets the form.
+pub(super) async fn reopened(headers: HeaderMap, Language(lang): Language) -> Response {
+    if pages::wants_page(&headers) {
+        Redirect::to(&format!("/?lang={}", lang.code())).into_response()
+    } else {
+        let allow = [(header::ALLOW, HeaderValue::from_static("POST"))];
+        (allow, Problem::new(Kind::MethodNotAllowed)).into_response()
     }
 }
 

@@ -113,6 +113,16 @@ async fn a_form_that_was_sent_already_leads_to_its_receipt_and_gets_a_new_key() 
 }
 
 #[tokio::test]
+async fn a_tab_of_a_sent_form_that_is_opened_anew_shows_the_form() {
+    let app = TestApp::new().await;
+    let answer = app.page("/registrations?lang=en&keyed=1").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("location")),
+        (303, "/?lang=en")
+    );
+}
+
+#[tokio::test]
 async fn pages_use_only_their_own_files() {
     let app = TestApp::new().await;
     let page = app.page("/").await.text();

@@ -219,13 +219,13 @@ async fn a_request_id_that_is_not_one_is_replaced() {
 #[tokio::test]
 async fn methods_and_paths_that_do_not_exist_are_problems_too() {
     let app = TestApp::new().await;
-    let request = Request::delete("/registrations")
-        .body(Body::empty())
-        .unwrap();
-    let answer = app.send(request).await;
-    assert_eq!(answer.status, 405);
-    assert_eq!(answer.json()["type"], "method-not-allowed");
-    assert_eq!(answer.header("allow"), "POST");
+    for (method, allow) in [("GET", "POST"), ("DELETE", "GET,HEAD,POST")] {
+        let request = Request::builder().method(method).uri("/registrations");
+        let answer = app.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, 405);
+        assert_eq!(answer.json()["type"], "method-not-allowed");
+        assert_eq!(answer.header("allow"), allow);
+    }
     for path in [
         "/registrations/AAAA-AAAA",
         "/registrations/K7QM",
