@@ -324,13 +324,9 @@ fn chart_of(totals: &Totals, cities: &Cities, zone: &TimeZone, spec: ChartSpec) 
             rest: true,
         });
     }
-    let as_of = totals
-        .as_of
-        .to_zoned(zone.clone())
-        .strftime("%d/%m/%Y %H:%M");
     Chart {
         title: lang.texts().chart_title.to_owned(),
-        subtitle: lang.chart_subtitle(totals.total(), &as_of.to_string()),
+        subtitle: lang.chart_subtitle(totals.total(), totals.as_of, zone),
         empty: lang.texts().chart_empty.to_owned(),
         bars,
         thousands: lang.thousands(),

@@ -6,6 +6,7 @@
 
 mod texts;
 
+use jiff::{Timestamp, tz::TimeZone};
 pub use texts::Texts;
 
 /// A language that every page, chart and report exists in.
@@ -119,12 +120,19 @@ impl Lang {
         format!("{} {noun}", self.count(n as u64))
     }
 
-    /// The line under the chart's title: how many people, and when they were counted; `time` is
-    /// already written out.
+    /// A time as people in `zone` read it.
     #[must_use]
-    pub fn chart_subtitle(self, total: u64, time: &str) -> String {
+    pub fn time(self, time: Timestamp, zone: &TimeZone) -> String {
+        let local = time.to_zoned(zone.clone());
+        local.strftime(self.texts().time_format).to_string()
+    }
+
+    /// The line under the chart's title: how many people, and when they were counted.
+    #[must_use]
+    pub fn chart_subtitle(self, total: u64, as_of: Timestamp, zone: &TimeZone) -> String {
         let t = self.texts();
-        format!("{}: {} · {} {time}", t.total, self.count(total), t.as_of)
+        let (total, as_of) = (self.count(total), self.time(as_of, zone));
+        format!("{}: {total} · {} {as_of}", t.total, t.as_of)
     }
 }
 
@@ -217,13 +225,15 @@ mod tests {
 
     #[test]
     fn the_subtitle_tells_the_total_and_its_time() {
+        let as_of = "2026-11-21T11:30:00Z".parse().unwrap();
+        let bogota = TimeZone::fixed(jiff::tz::offset(-5));
         assert_eq!(
-            Lang::Es.chart_subtitle(1_234, "21/11/2026 06:30"),
-            "Total: 1.234 · Datos al 21/11/2026 06:30"
+            Lang::Es.chart_subtitle(1_234, as_of, &bogota),
+            "Total: 1.234 · Datos al 21/11/2026, 06:30"
         );
         assert_eq!(
-            Lang::En.chart_subtitle(0, "06:30"),
-            "Total: 0 · As of 06:30"
+            Lang::En.chart_subtitle(0, as_of, &bogota),
+            "Total: 0 · As of 2026-11-21, 06:30"
         );
     }
 }

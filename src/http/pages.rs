@@ -13,7 +13,6 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{Html, IntoResponse, Response},
 };
-use jiff::{Timestamp, tz::TimeZone};
 use sha2::{Digest as _, Sha256};
 
 use self::views::{
@@ -247,7 +246,7 @@ pub(super) fn registered(
         page: Page::new(lang, &format!("/registrations/{reference}"), &ASSETS),
         reference: &reference,
         city: &city.full_name(),
-        time: &local_time(at, &app.time_zone, lang),
+        time: &lang.time(at, &app.time_zone),
         time_rfc3339: &at.to_string(),
     })
 }
@@ -300,7 +299,7 @@ pub(super) fn dashboard(app: &App, totals: &Totals, lang: Lang) -> Response {
         .collect();
     page(&StaffPage {
         page: Page::new(lang, "/staff", &ASSETS),
-        as_of: &local_time(totals.as_of, &app.time_zone, lang),
+        as_of: &lang.time(totals.as_of, &app.time_zone),
         as_of_rfc3339: &totals.as_of.to_string(),
         total: totals.total(),
         rows: &rows,
@@ -348,11 +347,6 @@ fn page(view: &impl Template) -> Response {
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
-}
-
-fn local_time(time: Timestamp, zone: &TimeZone, lang: Lang) -> String {
-    let local = time.to_zoned(zone.clone());
-    local.strftime(lang.texts().time_format).to_string()
 }
 
 /// Title and sentence of a problem.

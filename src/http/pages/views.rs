@@ -114,7 +114,7 @@ pub(super) struct RegisteredPage<'a> {
     pub(super) reference: &'a str,
     /// `name, department`.
     pub(super) city: &'a str,
-    /// Local time by [`Texts::time_format`].
+    /// As [`Lang::time`] writes it.
     pub(super) time: &'a str,
     /// The same time in RFC 3339.
     pub(super) time_rfc3339: &'a str,
@@ -153,7 +153,7 @@ pub(super) struct CityTotal<'a> {
 pub(super) struct StaffPage<'a> {
     /// What every page has.
     pub(super) page: Page<'a>,
-    /// When the numbers were counted: local time by [`Texts::time_format`].
+    /// When the numbers were counted: as [`Lang::time`] writes it.
     pub(super) as_of: &'a str,
     /// The same time in RFC 3339.
     pub(super) as_of_rfc3339: &'a str,
