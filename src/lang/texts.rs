@@ -49,8 +49,8 @@ texts! {
     form_name_hint: "Como aparece en el documento de identidad.", "As it appears on the ID card.";
     form_city: "Ciudad o municipio donde vive", "City or town of residence";
     form_city_hint:
-        "Si hay varios con ese nombre, agregue el departamento: Armenia, Quindío.",
-        "If several share the name, add the department: Armenia, Quindío.";
+        "Si hay varios con ese nombre, agregue una coma y el departamento.",
+        "If several share the name, add a comma and the department.";
     form_city_choose: "¿Cuál es su ciudad o municipio?", "Which is your city or town?";
     form_city_none: "Ninguna de estas", "None of these";
     form_city_none_hint:
@@ -157,8 +157,8 @@ texts! {
         "Type the name again, without copy and paste: it has characters that cannot be seen.";
     error_city_required: "Escriba su ciudad o municipio.", "Enter your city or town.";
     error_city_unknown:
-        "No encontramos esa ciudad en Colombia. Revise cómo está escrita.",
-        "We could not find that city in Colombia. Check the spelling.";
+        "No encontramos esa ciudad en la lista. Revise cómo está escrita.",
+        "We could not find that city in the list. Check the spelling.";
     error_city_ambiguous:
         "Hay más de una ciudad con ese nombre. Indique cuál es la suya.",
         "More than one city has that name. Say which one is yours.";

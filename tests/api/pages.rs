@@ -150,6 +150,30 @@ async fn a_problem_is_a_page_for_a_browser() {
 }
 
 #[tokio::test]
+async fn the_form_names_no_place_of_a_catalogue_that_was_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = folder.path().join("cities.csv");
+    let lines = "code,municipality,department,aliases\n90001,Macondo,Ciénaga Grande,\n";
+    std::fs::write(&catalogue, lines).unwrap();
+    let app = TestApp::with_arguments(&["--cities", catalogue.to_str().unwrap()]).await;
+    let built_in = padron::city::Cities::embedded().unwrap();
+    let departments: std::collections::BTreeSet<_> = built_in
+        .iter()
+        .map(|city| city.department.as_str())
+        .collect();
+    for lang in ["es", "en"] {
+        let path = format!("/registrations?lang={lang}");
+        let form = Form::whole().with("city", "Comala");
+        let answer = app.send(form.request_to(&path, &[HTML])).await;
+        assert_eq!(answer.status, 422);
+        let page = answer.text();
+        for place in departments.iter().copied().chain(["Colombia"]) {
+            assert!(!page.contains(place), "{place}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn cities_are_suggested() {
     let app = TestApp::new().await;
     let answer = app.get("/cities?q=mede").await;
