@@ -204,8 +204,8 @@ texts! {
     problem_request: "Si pide ayuda, dé este código:", "If you ask for help, give this code:";
     problem_already_registered_title: "Este documento ya está registrado", "This ID number is already registered";
     problem_already_registered:
-        "Ya hay un registro con ese número de documento. Si el número es correcto, no hace falta hacer nada más. Si no, corríjalo y envíe otra vez.",
-        "There is already a registration with that ID number. If the number is right, there is nothing more to do. If not, correct it and send again.";
+        "Ya hay un registro con ese número de documento. Si el número es correcto, no hace falta hacer nada más: si perdió el número de referencia, vaya a su puesto de vacunación con el documento de identidad. Si no es correcto, corríjalo y envíe otra vez.",
+        "There is already a registration with that ID number. If the number is right, there is nothing more to do: if you lost the reference number, go to your vaccination post with the ID card. If it is wrong, correct it and send again.";
     problem_key_reused_title: "Este formulario ya se envió", "This form was already sent";
     problem_key_reused:
         "El primer envío se guardó y este, con otra foto u otros datos, no. Si es para la misma persona, no envíe otra vez: abra el registro y guarde el número de referencia. Envíe otra vez solo para registrar a otra persona.",

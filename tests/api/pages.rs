@@ -150,6 +150,18 @@ async fn a_problem_is_a_page_for_a_browser() {
 }
 
 #[tokio::test]
+async fn whoever_is_registered_already_is_told_where_to_go_and_nothing_else() {
+    let app = TestApp::new().await;
+    let form = Form::whole().text("document_number", "1020304050");
+    let first = app.post(&form).await.json();
+    let answer = app.send(form.with("name", "Otra").request(&[HTML])).await;
+    assert_eq!(answer.status, 409);
+    let page = answer.text();
+    assert!(page.contains("vaya a su puesto de vacunación con el documento"));
+    assert!(!page.contains(first["reference"].as_str().unwrap()) && !page.contains("Ana"));
+}
+
+#[tokio::test]
 async fn the_form_names_no_place_of_a_catalogue_that_was_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let catalogue = folder.path().join("cities.csv");
