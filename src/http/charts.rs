@@ -66,6 +66,8 @@ fn default_top() -> usize {
         (status = 200, description = "The chart", content_type = "image/png", headers(("ETag" = String))),
         (status = 304, description = "The chart that `If-None-Match` names"),
         (status = 400, description = "`malformed`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn png(
@@ -84,6 +86,8 @@ pub(super) async fn png(
         (status = 200, description = "The chart", content_type = "image/svg+xml", headers(("ETag" = String))),
         (status = 304, description = "The chart that `If-None-Match` names"),
         (status = 400, description = "`malformed`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn svg(
@@ -170,7 +174,11 @@ pub(super) struct CityTotal {
 /// The totals that the chart shows.
 #[utoipa::path(
     get, path = "/totals", tag = "public",
-    responses((status = 200, description = "The totals", body = TotalsBody)),
+    responses(
+        (status = 200, description = "The totals", body = TotalsBody),
+        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+    ),
 )]
 pub(super) async fn totals(State(app): State<Arc<App>>) -> Result<Json<TotalsBody>, Problem> {
     let totals = app.board.totals().await?;

@@ -111,10 +111,14 @@ pub(super) struct FormBody {
         (status = 200, description = "Registered before, under the same key and with the same content", body = RegisteredBody, headers(("Idempotent-Replayed" = String))),
         (status = 303, description = "To the confirmation page, for a browser"),
         (status = 400, description = "`malformed`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "`forbidden`: from another site", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "`timeout`: the upload paused or took too long", body = super::problem::ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`idempotency-key-reused` or `already-registered`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "`too-large`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "`invalid`, with every fault of every field", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "`busy`: the proxy has had too many from this address", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "`unavailable` or `busy`; safe to retry with the same key", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
@@ -295,6 +299,8 @@ impl From<FormError> for Problem {
     responses(
         (status = 200, description = "It exists", body = ProofBody),
         (status = 404, description = "`not-found`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn show(
@@ -324,8 +330,11 @@ pub(super) async fn show(
     security(("token" = [])),
     responses(
         (status = 200, description = "JPEG, PNG or WebP", content_type = "image/jpeg"),
+        (status = 303, description = "To the sign-in page, for a browser"),
         (status = 401, description = "`unauthorized`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`not-found`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn photo(

@@ -44,9 +44,12 @@ pub(super) struct ReportQuery {
     get, path = "/report.xlsx", tag = "staff", params(ReportQuery), security(("token" = [])),
     responses(
         (status = 200, description = "A Summary tab and one tab per city", content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (status = 303, description = "To the sign-in page, for a browser"),
+        (status = 400, description = "`malformed`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "`unauthorized`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "`invalid`: no such city", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`busy` or `unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`busy` or `unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn xlsx(
@@ -63,9 +66,12 @@ pub(super) async fn xlsx(
     get, path = "/report.csv", tag = "staff", params(ReportQuery), security(("token" = [])),
     responses(
         (status = 200, description = "Header and rows", content_type = "text/csv"),
+        (status = 303, description = "To the sign-in page, for a browser"),
+        (status = 400, description = "`malformed`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "`unauthorized`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "`invalid`: no such city", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`busy` or `unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`busy` or `unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn csv(

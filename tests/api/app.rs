@@ -1,11 +1,14 @@
 //! A server in a place of its own, asked without a socket.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, Request, StatusCode, header},
+    http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use clap::Parser;
 use http_body_util::BodyExt as _;
@@ -116,7 +119,10 @@ impl TestApp {
     }
 
     pub(crate) async fn raw(&self, request: Request<Body>) -> axum::response::Response {
-        self.router.clone().oneshot(request).await.unwrap()
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_described(&method, &path, response.status());
+        response
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -169,6 +175,27 @@ impl TestApp {
     pub(crate) async fn rows(&self) -> usize {
         let csv = self.staff("/report.csv").await;
         csv.text().lines().count() - 1
+    }
+}
+
+/// The description of the interface leaves out no answer that the tests see.
+fn assert_described(method: &Method, path: &str, status: StatusCode) {
+    static DESCRIPTION: LazyLock<serde_json::Value> =
+        LazyLock::new(|| serde_json::to_value(padron::http::openapi()).unwrap());
+    let fits = |route: &str| {
+        let (route, path) = (route.split('/'), path.split('/'));
+        route.clone().count() == path.clone().count()
+            && route
+                .zip(path)
+                .all(|(part, is)| part == is || part.starts_with('{'))
+    };
+    let mut routes = DESCRIPTION["paths"].as_object().unwrap().iter();
+    let operation = routes
+        .find(|(route, _)| fits(route))
+        .and_then(|(_, route)| route.get(method.as_str().to_lowercase()));
+    if let Some(operation) = operation {
+        let told = operation["responses"].get(status.as_str());
+        assert!(told.is_some(), "{method} {path}: {status} is not described");
     }
 }
 
