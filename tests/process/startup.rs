@@ -278,14 +278,38 @@ async fn a_first_start_makes_what_is_needed_and_says_where() {
     server.stop().await;
 }
 
+fn help(arguments: &[&str]) -> String {
+    let output = Home::new().run(arguments);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn every_command_of_help_has_its_own_and_stands_in_the_readme() {
+    let readme = include_str!("../../README.md");
+    let help_of_all = help(&["--help"]);
+    let (_, commands) = help_of_all.split_once("\nCommands:\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    // A line that is indented further goes on with the one before.
+    let commands = commands.lines().filter(|line| !line.starts_with("   "));
+    let mut asked = 0;
+    for command in commands {
+        let (name, told) = command.trim().split_once("  ").unwrap();
+        if ["serve", "help"].contains(&name) {
+            continue; // The default, and clap's own.
+        }
+        let own = help(&[name, "--help"]);
+        let words: Vec<_> = own.split_whitespace().collect();
+        assert!(words.join(" ").starts_with(told.trim()), "{name}: {own}");
+        assert!(readme.contains(&format!("\npadron {name} ")), "{name}");
+        asked += 1;
+    }
+    assert!(asked > 0, "{help_of_all}");
+}
+
 #[test]
 fn help_tells_every_option_and_its_variable() {
-    let output = Home::new().run(&["--help"]);
-    assert_eq!(output.status.code(), Some(0));
-    let help = String::from_utf8(output.stdout).unwrap();
-    for command in ["serve", "healthcheck", "seed", "sweep", "keys"] {
-        assert!(help.contains(&format!("\n  {command} ")), "{command}");
-    }
+    let help = help(&["--help"]);
     // Taken from the program's own definition: an option that is added is asked for as well.
     let definition =
         <padron::config::Config as clap::Args>::augment_args(clap::Command::new("padron"));
