@@ -1,4 +1,5 @@
-//! That a report is read of one moment: what is asked of the server, because `SecantusDB` does not heed it.
+//! What is asked of the server and `SecantusDB` does not heed: that a report is read of one moment, that a
+//! write waits for a majority.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,8 +8,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use mongodb::bson::doc;
+use padron::{
+    store::{Session, Store},
+    totals::Totals,
+};
+
 use super::{Database, open};
-use crate::support::{read, registration};
+use crate::support::{KEYRING, read, registration, time};
 
 /// A way to `server` that keeps what is asked.
 async fn recorded(server: String) -> (u16, Arc<Mutex<Vec<u8>>>) {
@@ -34,26 +41,77 @@ async fn recorded(server: String) -> (u16, Arc<Mutex<Vec<u8>>>) {
     (port, asked)
 }
 
+fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
 fn times(bytes: &[u8], word: &str) -> usize {
     let windows = bytes.windows(word.len());
     windows.filter(|window| *window == word.as_bytes()).count()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a MongoDB server; .ci/run starts one"]
-async fn rows_are_asked_for_at_the_time_of_their_counts() {
+async fn recorded_store() -> (Arc<dyn Store>, Arc<Mutex<Vec<u8>>>, Database) {
     let database = Database::new();
     let (address, rest) = database.address_and_rest();
     let (port, asked) = recorded(address).await;
-    let store = open(&format!(
-        "mongodb://127.0.0.1:{port}{rest}&directConnection=true"
-    ))
-    .await
-    .unwrap();
+    let url = format!("mongodb://127.0.0.1:{port}{rest}&directConnection=true");
+    (open(&url).await.unwrap(), asked, database)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a MongoDB server; .ci/run starts one"]
+async fn rows_are_asked_for_at_the_time_of_their_counts() {
+    let (store, asked, _database) = recorded_store().await;
     store.insert(&registration(1)).await.unwrap();
     asked.lock().unwrap().clear();
     assert_eq!(read(store.rows(None).await.unwrap()).await.len(), 1);
     let asked = asked.lock().unwrap().clone();
     assert_eq!(times(&asked, "snapshot"), 2, "the level of counts and rows");
     assert_eq!(times(&asked, "atClusterTime"), 1, "the moment of the rows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a MongoDB server; .ci/run starts one"]
+async fn writes_wait_for_the_journals_of_a_majority_and_no_longer_than_they_may() {
+    let (store, asked, _database) = recorded_store().await;
+    let session = Session {
+        tag: KEYRING.fingerprint(),
+        actor: "admin".into(),
+        expires_at: time(1_000),
+    };
+    let first = Totals::first(&store.totals().await.unwrap());
+    let next = Totals {
+        version: 2,
+        ..first.clone()
+    };
+    let one = registration(1);
+    let concern = doc! { "w": "majority", "wtimeout": 5_000, "j": true };
+    let concern = concern.to_vec().unwrap();
+    for call in [
+        "insert",
+        "claim",
+        "first board",
+        "next board",
+        "add session",
+        "end session",
+        "erase",
+    ] {
+        asked.lock().unwrap().clear();
+        match call {
+            "insert" => drop(store.insert(&one).await.unwrap()),
+            "claim" => drop(store.claim(&session.tag).await.unwrap()),
+            "first board" => assert!(store.save_board(&first).await.unwrap()),
+            "next board" => assert!(store.save_board(&next).await.unwrap()),
+            "add session" => store.add_session(&session, time(0)).await.unwrap(),
+            "end session" => drop(store.end_session(&session.tag, time(0)).await.unwrap()),
+            _ => drop(store.erase(one.reference).await.unwrap()),
+        }
+        let asked = asked.lock().unwrap().clone();
+        assert!(holds(&asked, &concern), "{call}");
+    }
+    asked.lock().unwrap().clear();
+    store.find(one.reference).await.unwrap();
+    let level = doc! { "level": "majority" }.to_vec().unwrap();
+    let asked = asked.lock().unwrap().clone();
+    assert!(holds(&asked, &level), "find");
 }

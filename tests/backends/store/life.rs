@@ -27,9 +27,10 @@ pub(super) async fn after_its_end_every_call_fails(store: Arc<dyn Store>) {
     let totals = Totals::first(&store.totals().await.unwrap());
     store.close().await;
 
-    let calls: [(&str, Option<StoreError>); 12] = [
+    let calls: [(&str, Option<StoreError>); 13] = [
         ("insert", store.insert(&registration(2)).await.err()),
         ("find", store.find(reference(1)).await.err()),
+        ("erase", store.erase(reference(1)).await.err()),
         ("rows", store.rows(None).await.err()),
         ("totals", store.totals().await.err()),
         ("unnamed", store.unnamed(&[photo_key(1)]).await.err()),
