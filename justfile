@@ -30,7 +30,6 @@ seed:
 
 # Three replicas behind nginx on this machine, until Ctrl-C; .ci/tools installs what it needs.
 stack:
-    cargo build
     cargo test --test stack --no-run
     .ci/in-stack cargo test --offline --test stack -- --ignored --exact --nocapture up::until_interrupted
 

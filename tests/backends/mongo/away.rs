@@ -36,7 +36,7 @@ pub(super) async fn fails<T: std::fmt::Debug>(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a MongoDB server; .ci/run starts one"]
+#[ignore = "needs SecantusDB in PATH; .ci/run installs it"]
 async fn a_store_may_be_opened_before_its_server_is_there() {
     let mut server = secantus();
     let store = or_hangs(open(&url(&server.address()))).await.unwrap();
@@ -58,7 +58,7 @@ async fn a_store_may_be_opened_before_its_server_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a MongoDB server; .ci/run starts one"]
+#[ignore = "needs SecantusDB in PATH; .ci/run installs it"]
 async fn a_server_that_was_killed_and_returns_has_what_was_acknowledged() {
     let mut server = secantus().started();
     let store = open(&url(&server.address())).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_server_that_was_killed_and_returns_has_what_was_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a MongoDB server; .ci/run starts one"]
+#[ignore = "needs SecantusDB in PATH; .ci/run installs it"]
 async fn an_insert_outlasts_a_short_absence() {
     let mut server = secantus().started();
     let store = open(&url(&server.address())).await.unwrap();

@@ -38,7 +38,7 @@ async fn insert_until_certain(store: &dyn Store, one: &Registration) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a MongoDB server; .ci/run starts one"]
+#[ignore = "needs SecantusDB and Toxiproxy in PATH; .ci/run installs them"]
 async fn connections_that_went_dumb_hold_nobody_and_are_given_up() {
     let (store, proxy, _server) = behind_a_proxy().await;
     let people: Vec<_> = (1..100).map(registration).collect();
@@ -76,7 +76,7 @@ async fn connections_that_went_dumb_hold_nobody_and_are_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a MongoDB server; .ci/run starts one"]
+#[ignore = "needs SecantusDB and Toxiproxy in PATH; .ci/run installs them"]
 async fn an_insert_whose_answer_is_lost_is_stored_once() {
     let (store, proxy, _server) = behind_a_proxy().await;
     for number in 1..=10 {
@@ -95,7 +95,7 @@ async fn an_insert_whose_answer_is_lost_is_stored_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a MongoDB server; .ci/run starts one"]
+#[ignore = "needs SecantusDB and Toxiproxy in PATH; .ci/run installs them"]
 async fn connections_cut_amid_inserts_lose_and_double_nothing() {
     const WRITERS: u32 = 8;
     const EACH: u32 = 25;
@@ -125,7 +125,7 @@ async fn connections_cut_amid_inserts_lose_and_double_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a MongoDB server; .ci/run starts one"]
+#[ignore = "needs SecantusDB and Toxiproxy in PATH; .ci/run installs them"]
 async fn a_report_whose_connection_breaks_is_told_once() {
     let (store, proxy, _server) = behind_a_proxy().await;
     let people: Vec<_> = (1..8_000).map(registration).collect();
