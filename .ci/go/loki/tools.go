@@ -4,5 +4,4 @@ package tools
 
 import (
 	_ "github.com/grafana/loki/v3/cmd/loki"
-	_ "github.com/grafana/loki/v3/cmd/logcli"
 )
