@@ -87,8 +87,14 @@ pub async fn sweep_once(
         swept.seen += keys.len() as u64;
         unnamed.extend(store.unnamed(&keys).await?);
     }
-    if !unnamed.is_empty() {
+    if !unnamed.is_empty() && !second_look.is_zero() {
         // The clocks of two servers may be a day apart, and what seems old be on its way.
+        let seconds = second_look.as_secs();
+        tracing::info!(
+            unnamed = unnamed.len(),
+            seconds,
+            "photos without a record; asked again then"
+        );
         tokio::time::sleep(second_look).await;
     }
     for keys in unnamed.chunks(BATCH) {
