@@ -1,14 +1,18 @@
 //! The front door: what nginx adds, and what it keeps out.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use reqwest::{Response, StatusCode, Version, header, multipart::Form};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use reqwest::{Body, Method, Response, StatusCode, Version, header, multipart::Form};
+use tokio::task::JoinSet;
 
 use crate::{
     client::{FRONT, client},
     people::Human,
     program::Signal,
     stack::{Stack, Tiers},
+    watch::until,
 };
 
 fn value<'a>(answer: &'a Response, name: &str) -> &'a str {
@@ -124,6 +128,13 @@ async fn too_much_is_refused_with_a_problem() {
             .header("idempotency-key", "front-door-1");
         request.multipart(form).send().await.unwrap()
     };
+    // Nothing but a registration is large.
+    let sign_in = client.post(format!("{FRONT}/staff/sign-in"));
+    let answer = sign_in.body("a".repeat(20_000)).send().await.unwrap();
+    assert_eq!(
+        (answer.status(), value(&answer, "x-served-by")),
+        (StatusCode::PAYLOAD_TOO_LARGE, "nginx")
+    );
     // The application's own bound is the lower one, and its answer names the field.
     let answer = post(1024 * 1024).await;
     assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
@@ -143,7 +154,9 @@ async fn too_much_is_refused_with_a_problem() {
     });
     let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
     let mut refused = None;
-    for answer in futures::future::join_all(posts).await {
+    // Fewer at once than nginx takes of one address.
+    let mut answers = futures::stream::iter(posts).buffer_unordered(50);
+    while let Some(answer) = answers.next().await {
         let answer = answer.unwrap();
         *statuses.entry(answer.status().as_u16()).or_default() += 1;
         if answer.status() == StatusCode::TOO_MANY_REQUESTS {
@@ -174,6 +187,32 @@ async fn too_much_is_refused_with_a_problem() {
         .into_iter()
         .filter(|answer| answer.as_ref().unwrap().status() == StatusCode::TOO_MANY_REQUESTS);
     assert!(held.count() >= 20, "guessing is slowed down");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the stack; .ci/run starts it"]
+async fn one_address_has_sixty_uploads_under_way() {
+    let _stack = Stack::start(Tiers::Direct);
+    let client = client();
+    // Whatever the method: the room that a body takes is the same.
+    let mut uploads = JoinSet::new();
+    for number in 0..61 {
+        let method = [Method::POST, Method::PUT][number % 2].clone();
+        let nothing = futures::stream::pending::<std::io::Result<Bytes>>();
+        let request = client.request(method, format!("{FRONT}/registrations"));
+        uploads.spawn(request.body(Body::wrap_stream(nothing)).send());
+    }
+    let refused = uploads.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(uploads.try_join_next().is_none(), "sixty are taken");
+    uploads.shutdown().await;
+    until("room", async || {
+        let post = client.post(format!("{FRONT}/registrations")).body("?");
+        let answer = post.send().await.unwrap();
+        (answer.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
