@@ -57,7 +57,7 @@ async fn is_one_line_of(client: &Client, expression: &str, replica: &str, id: &s
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the stack, Loki and Promtail; .ci/run starts them"]
 async fn promtail_brings_every_line_once_also_when_loki_was_away() {
-    let _stack = Stack::start(Tiers::Direct);
+    let mut stack = Stack::start(Tiers::Direct);
     let [mut loki, _promtail] = start_logs();
     let client = client();
     let by_id = |app: &str, id: &str| format!(r#"{{app="{app}"}} | request_id="{id}""#);
@@ -66,6 +66,36 @@ async fn promtail_brings_every_line_once_also_when_loki_was_away() {
         let front = found(&client, &by_id("nginx", &id)).await;
         assert_eq!(front[0]["stream"]["instance"], "nginx");
     }
+
+    // What nginx answers by itself is counted: a 413 is the client's, a 502 is not.
+    let own_errors = async || {
+        let metrics = client.get("http://promtail:9080/metrics").send().await;
+        let metrics = metrics.unwrap().text().await.unwrap();
+        let lines = metrics
+            .lines()
+            .filter(|line| line.starts_with("nginx_own_errors_total{"));
+        lines
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
+            .sum::<f64>()
+    };
+    assert!(own_errors().await.abs() < f64::EPSILON);
+    for replica in &mut stack.replicas {
+        replica.end(Signal::Kill);
+    }
+    let large = client.post(format!("{FRONT}/staff/sign-in"));
+    let large = large.body("a".repeat(20_000)).send().await.unwrap();
+    assert_eq!(large.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let answer = client.get(format!("{FRONT}/totals")).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+    until("the 502", async || {
+        (own_errors().await >= 1.0).then_some(())
+    })
+    .await;
+    assert!(own_errors().await < 2.0, "and nothing else");
+    for replica in &mut stack.replicas {
+        replica.start();
+    }
+    stack.wait_until_ready();
 
     loki.end(Signal::Kill);
     let meanwhile = requests(&client).await;
