@@ -103,6 +103,7 @@ async fn what_is_not_the_publics_is_not_served() {
     ] {
         let answer = client.get(format!("{FRONT}{path}")).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(value(&answer, "x-served-by"), "nginx", "{path}");
         assert_eq!(problem(answer).await["type"], "not-found");
     }
     // A client's own request id would be repeated in the logs.
@@ -261,6 +262,12 @@ async fn without_replicas_people_are_told_so() {
         .await
         .unwrap();
     assert!(value(&page, "content-type").starts_with("text/html"));
+    assert_eq!(
+        value(&page, "content-security-policy"),
+        "default-src 'none'; frame-ancestors 'none'"
+    );
+    assert_eq!(value(&page, "x-content-type-options"), "nosniff");
+    assert_eq!(value(&page, "x-frame-options"), "DENY");
     let page = page.text().await.unwrap();
     assert!(
         page.contains("Espere unos segundos") && page.contains("Wait a few seconds"),
