@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_secs(35);
 /// Waits for the mail of which every word of `words` stands in the subject.
 async fn mail(words: &[&str]) -> Mail {
     until(&format!("a mail about {words:?}"), async || {
-        let mails = mails().into_iter();
+        let mails = mails().0.into_iter();
         mails
             .rev()
             .find(|mail| words.iter().all(|word| mail.subject.contains(word)))
@@ -29,7 +29,7 @@ async fn mail(words: &[&str]) -> Mail {
 
 /// The subjects of all mails so far.
 fn subjects() -> Vec<String> {
-    let mut subjects: Vec<_> = mails().into_iter().map(|mail| mail.subject).collect();
+    let mut subjects: Vec<_> = mails().0.into_iter().map(|mail| mail.subject).collect();
     subjects.sort();
     subjects
 }
@@ -81,7 +81,8 @@ async fn a_fault_is_one_mail_and_its_end_another() {
 
     stack.replicas[1].start();
     stack.replicas[2].signal(Signal::Cont);
-    mail(&["RESOLVED", "InstanceDown", "padron-2"]).await;
+    let over = mail(&["RESOLVED", "InstanceDown", "padron-2"]).await;
+    assert!(over.text.contains("Over at:"), "{}", over.text);
     mail(&["RESOLVED", "InstanceDown", "padron-3"]).await;
     tokio::time::sleep(QUIET).await;
     assert_eq!(
@@ -108,6 +109,8 @@ async fn a_fault_is_one_mail_and_its_end_another() {
     mail(&["RESOLVED", "RecordStoreAway"]).await;
     tokio::time::sleep(QUIET).await;
     assert_eq!(subjects().len(), 6, "{:?}", subjects());
+    let (_, alive) = mails();
+    assert_eq!(alive.len(), 1, "monitoring lives, and says so once a day");
     println!(
         "mails after {took:?} (killed), {frozen_took:?} (frozen), {away_took:?} (record server)"
     );

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     client::{FRONT, client},
-    people::Human,
+    people::{Human, photo},
     program::Signal,
     stack::{Stack, Tiers},
     watch::until,
@@ -115,6 +115,33 @@ async fn what_is_not_the_publics_is_not_served() {
         .await
         .unwrap();
     assert_ne!(value(&answer, "x-request-id"), forged);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the stack; .ci/run starts it"]
+async fn the_bound_of_a_photo_is_padrons() {
+    let _stack = Stack::start(Tiers::Direct);
+    let client = client();
+    let post = async |photo: Bytes| {
+        let human = Human {
+            photo,
+            ..Human::new(1)
+        };
+        let request = client.post(format!("{FRONT}/registrations?keyed=1"));
+        request.multipart(human.form()).send().await.unwrap()
+    };
+    let largest = photo(1_869, 1);
+    assert!(
+        (10_000_000..=10 << 20).contains(&largest.len()),
+        "{}",
+        largest.len()
+    );
+    let answer = post(largest).await;
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    // Beyond the 32 MiB that padron reads to the end, and within what nginx takes.
+    let answer = post(vec![0; 65 << 19].into()).await;
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(value(&answer, "x-served-by").starts_with("padron-"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

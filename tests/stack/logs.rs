@@ -31,6 +31,11 @@ async fn requests(client: &Client) -> Vec<(String, String)> {
     made
 }
 
+/// As the dashboard asks, whichever way the lines came.
+fn by_id(app: &str, id: &str) -> String {
+    format!(r#"{{app="{app}"}} | json | request_id = `{id}`"#)
+}
+
 /// Waits for the streams with lines of one request.
 async fn found(client: &Client, expression: &str) -> Vec<Value> {
     let what = format!("lines for {expression}");
@@ -60,7 +65,6 @@ async fn promtail_brings_every_line_once_also_when_loki_was_away() {
     let mut stack = Stack::start(Tiers::Direct);
     let [mut loki, _promtail] = start_logs();
     let client = client();
-    let by_id = |app: &str, id: &str| format!(r#"{{app="{app}"}} | request_id="{id}""#);
     for (replica, id) in requests(&client).await {
         is_one_line_of(&client, &by_id("padron", &id), &replica, &id).await;
         let front = found(&client, &by_id("nginx", &id)).await;
@@ -131,7 +135,6 @@ async fn replicas_push_their_own_lines_where_there_is_no_agent() {
     let _stack = Stack::start_with(Tiers::Direct, &[("PADRON_LOKI_URL", "http://loki:3100")]);
     let client = client();
     for (replica, id) in requests(&client).await {
-        let expression = format!(r#"{{app="padron"}} | json | request_id="{id}""#);
-        is_one_line_of(&client, &expression, &replica, &id).await;
+        is_one_line_of(&client, &by_id("padron", &id), &replica, &id).await;
     }
 }

@@ -29,17 +29,12 @@ impl Human {
     /// The `number`th person.
     pub(crate) fn new(number: u32) -> Self {
         let side = if number % 10 == 2 { LARGE_SIDE } else { SIDE };
-        let mut random = Rng::with_seed(number.into());
-        let mut picture = RgbImage::new(side, side);
-        random.fill(&mut picture);
-        let mut photo = Cursor::new(Vec::new());
-        picture.write_to(&mut photo, ImageFormat::Png).unwrap();
         Self {
             name: format!("Ángela Ñáñez {number}"),
             city: CITIES[number as usize % CITIES.len()],
             document: (1_000_000_000 + u64::from(number)).to_string(),
             key: format!("stack-{number:08}"),
-            photo: photo.into_inner().into(),
+            photo: photo(side, number.into()),
         }
     }
 
@@ -57,4 +52,13 @@ impl Human {
     pub(crate) fn clean_photo(&self) -> Vec<u8> {
         padron::photo::clean(&self.photo).unwrap().bytes().to_vec()
     }
+}
+
+/// A square of noise, which takes three bytes for each pixel.
+pub(crate) fn photo(side: u32, seed: u64) -> Bytes {
+    let mut picture = RgbImage::new(side, side);
+    Rng::with_seed(seed).fill(&mut picture);
+    let mut photo = Cursor::new(Vec::new());
+    picture.write_to(&mut photo, ImageFormat::Png).unwrap();
+    photo.into_inner().into()
 }

@@ -127,8 +127,8 @@ pub(crate) struct Mail {
     pub(crate) text: String,
 }
 
-/// All mails so far but the daily one that says that monitoring lives.
-pub(crate) fn mails() -> Vec<Mail> {
+/// All mails so far: about incidents, and the daily ones that say that monitoring lives.
+pub(crate) fn mails() -> (Vec<Mail>, Vec<Mail>) {
     let mut files: Vec<_> = fs::read_dir("/run/mail/new")
         .into_iter()
         .flatten()
@@ -150,7 +150,5 @@ pub(crate) fn mails() -> Vec<Mail> {
             text: text.clone(),
         }
     });
-    mails
-        .filter(|mail| !mail.subject.contains("monitoring is alive"))
-        .collect()
+    mails.partition(|mail| !mail.subject.contains("monitoring is alive"))
 }
