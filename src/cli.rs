@@ -8,6 +8,7 @@ mod copy;
 mod healthcheck;
 mod keys;
 mod seed;
+mod visit;
 
 use std::{process::ExitCode, time::Duration};
 

@@ -1,17 +1,13 @@
 //! `padron check`: whether everything that is registered can be opened, as after a restored backup.
 
 use anyhow::{Context as _, bail};
-use futures::{StreamExt as _, TryStreamExt as _};
 use tokio_util::task::TaskTracker;
 
-use super::{
-    copy::{AT_ONCE, named, references},
-    progress_bar,
-};
+use super::visit::{named, references, visit};
 use crate::{
     config::Config,
     photos::PhotosError,
-    registration::{Person, Reference},
+    registration::{Person, Registration},
     tiers::Tiers,
 };
 
@@ -24,18 +20,11 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
 
 async fn check(tiers: &Tiers) -> anyhow::Result<()> {
     let registered = references(&*tiers.store).await?;
-    let progress = progress_bar(registered.len() as u64, "registrations")?;
-    let damaged: Vec<_> = futures::stream::iter(&registered)
-        .map(async |&reference| {
-            let checked = check_one(reference, tiers).await;
-            progress.inc(1);
-            checked.context("the check ended early")
-        })
-        .buffer_unordered(AT_ONCE)
-        .try_filter_map(async |damaged| Ok(damaged))
-        .try_collect()
-        .await?;
-    progress.finish();
+    let damaged = visit(&*tiers.store, &registered, async |registration| {
+        is_damaged(&registration, tiers).await
+    })
+    .await
+    .context("the check ended early")?;
     if !damaged.is_empty() {
         bail!("cannot be opened: {}", named(&damaged));
     }
@@ -46,25 +35,20 @@ async fn check(tiers: &Tiers) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The reference, when its record or photo cannot be opened.
-async fn check_one(reference: Reference, tiers: &Tiers) -> anyhow::Result<Option<Reference>> {
-    let Some(registration) = tiers.store.find(reference).await? else {
-        // Erased a moment ago.
-        return Ok(None);
-    };
-    let id = registration.id;
+async fn is_damaged(registration: &Registration, tiers: &Tiers) -> anyhow::Result<bool> {
+    let (id, reference) = (registration.id, registration.reference);
     if let Err(error) = Person::open(&tiers.keyring, id, &registration.sealed) {
         tracing::warn!(%reference, %error, "a record cannot be opened");
-        return Ok(Some(reference));
+        return Ok(true);
     }
     let Some(photo) = &registration.photo else {
-        return Ok(None);
+        return Ok(false);
     };
     match tiers.photos.open(id, photo).await {
-        Ok(_) => Ok(None),
+        Ok(_) => Ok(false),
         Err(error @ (PhotosError::Missing(_) | PhotosError::Sealed(..))) => {
             tracing::warn!(%reference, %error, "a photo cannot be opened");
-            Ok(Some(reference))
+            Ok(true)
         }
         Err(error) => Err(error.into()),
     }

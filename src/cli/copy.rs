@@ -3,27 +3,18 @@
 //! Records and photos stay sealed as they are, so that both ends have the same key file. What is here
 //! already is left as it is: a copy that was cut short goes on, and a second one only looks.
 
-use std::collections::HashSet;
-
 use anyhow::{Context as _, bail};
 use clap::Args;
-use futures::{StreamExt as _, TryStreamExt as _};
 use tokio_util::task::TaskTracker;
 
-use super::progress_bar;
+use super::visit::{named, references, visit};
 use crate::{
     config::Config,
     photos::{PhotosError, PhotosUrl},
-    registration::{Reference, Registration},
-    store::{Inserted, Snapshot, Store, StoreUrl},
+    registration::Registration,
+    store::{Inserted, StoreUrl},
     tiers::Tiers,
 };
-
-/// Registrations under way at once; each may hold the largest photo twice, sealed and open.
-pub(super) const AT_ONCE: usize = 16;
-
-/// References that an error names.
-const NAMED: usize = 5;
 
 #[derive(Args)]
 pub(super) struct Copy {
@@ -73,20 +64,12 @@ impl Copy {
 }
 
 async fn copy(there: &Tiers, here: &Tiers) -> anyhow::Result<()> {
-    // All references first: a snapshot is not kept for as long as photos take.
     let source = references(&*there.store).await?;
-    let progress = progress_bar(source.len() as u64, "registrations")?;
-    let damaged: Vec<Reference> = futures::stream::iter(&source)
-        .map(async |&reference| {
-            let copied = copy_one(reference, there, here).await;
-            progress.inc(1);
-            copied.context("the copy ended early; run it again, and it goes on where it stopped")
-        })
-        .buffer_unordered(AT_ONCE)
-        .try_filter_map(async |damaged| Ok(damaged))
-        .try_collect()
-        .await?;
-    progress.finish();
+    let damaged = visit(&*there.store, &source, async |registration| {
+        copy_one(&registration, there, here).await
+    })
+    .await
+    .context("the copy ended early; run it again, and it goes on where it stopped")?;
     if !damaged.is_empty() {
         bail!(
             "photos that are missing or damaged there: {}",
@@ -108,26 +91,23 @@ async fn copy(there: &Tiers, here: &Tiers) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The photo first, the record second, as intake does it. Returns the reference when the photo there
-/// cannot be opened; its record is copied all the same.
+/// The photo first, the record second, as intake does it. Gives whether the photo there is damaged; its
+/// record is copied all the same.
 async fn copy_one(
-    reference: Reference,
+    registration: &Registration,
     there: &Tiers,
     here: &Tiers,
-) -> anyhow::Result<Option<Reference>> {
-    let Some(registration) = there.store.find(reference).await? else {
-        // Erased a moment ago.
-        return Ok(None);
-    };
-    let damaged = match copy_photo(&registration, there, here).await {
-        Ok(()) => None,
+) -> anyhow::Result<bool> {
+    let reference = registration.reference;
+    let damaged = match copy_photo(registration, there, here).await {
+        Ok(()) => false,
         Err(error @ (PhotosError::Missing(_) | PhotosError::Sealed(..))) => {
             tracing::warn!(%reference, %error, "a photo cannot be copied");
-            Some(reference)
+            true
         }
         Err(error) => return Err(error.into()),
     };
-    let taken = match here.store.insert(&registration).await? {
+    let taken = match here.store.insert(registration).await? {
         Inserted::New => return Ok(damaged),
         Inserted::SameKey(_) => "idempotency key",
         Inserted::SameDocument => "document number",
@@ -153,38 +133,4 @@ async fn copy_photo(
         }
         opened => opened.map(drop),
     }
-}
-
-/// All that is registered at one moment, as often as it is counted.
-pub(super) async fn references(store: &dyn Store) -> anyhow::Result<HashSet<Reference>> {
-    let Snapshot {
-        counts, mut blocks, ..
-    } = store.rows(None).await?;
-    let mut references = HashSet::new();
-    while let Some(block) = blocks.recv().await {
-        references.extend(block?.into_iter().map(|row| row.reference));
-    }
-    let counted: u64 = counts.values().sum();
-    if counted != references.len() as u64 {
-        bail!(
-            "{counted} registrations are counted and {} are there; try again",
-            references.len()
-        );
-    }
-    Ok(references)
-}
-
-/// How many there are, and the first of them.
-pub(super) fn named(references: &[Reference]) -> String {
-    let first: Vec<_> = references
-        .iter()
-        .take(NAMED)
-        .map(ToString::to_string)
-        .collect();
-    let rest = if references.len() > NAMED {
-        ", …"
-    } else {
-        ""
-    };
-    format!("{} ({}{rest})", references.len(), first.join(", "))
 }
