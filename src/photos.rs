@@ -1,12 +1,15 @@
 //! The photos: one object for each, sealed with a key of its own.
 //!
-//! Intake puts, staff open, the sweep lists and removes. Every object name and every byte that lies
-//! in a bucket or folder is made here; type, size and key of a photo are in its record.
+//! Intake puts, staff open, the sweep lists and removes, `padron copy` copies. Every object name and
+//! every byte that lies in a bucket or folder is made here; type, size and key of a photo are in its
+//! record. `url` says where photos are, `bucket` how an S3 server is asked.
+
+mod bucket;
+mod url;
 
 use std::{
-    fmt, fs, io, iter,
+    fs, io, iter,
     path::PathBuf,
-    str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,14 +18,14 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use jiff::Timestamp;
 use object_store::{
-    BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig,
-    aws::AmazonS3Builder, local::LocalFileSystem, path::Path, prefix::PrefixStore,
+    ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path, prefix::PrefixStore,
 };
-use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
+use self::bucket::bucket_of;
+pub use self::url::PhotosUrl;
 use crate::{
-    config::{S3, S3Style},
+    config::S3,
     photo::Photo,
     registration::{PhotoKey, StoredPhoto},
     seal::{DataKey, Keyring, OpenError, TagOf},
@@ -35,12 +38,6 @@ const CLAIM: &str = "keyring";
 
 /// How long one call to the object store may take.
 const DEADLINE: Duration = Duration::from_secs(15);
-
-/// How long one attempt may take; what is left of [`DEADLINE`] is for another.
-const ATTEMPT: Duration = Duration::from_secs(10);
-
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(2);
 
 /// Why a photo could not be put, opened or removed.
 #[derive(Debug, thiserror::Error)]
@@ -61,59 +58,6 @@ pub enum PhotosError {
     /// The object is not what was put.
     #[error("photo {0} cannot be opened: {1}")]
     Sealed(Uuid, #[source] OpenError),
-}
-
-/// Where photos are, parsed from `PADRON_PHOTOS`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PhotosUrl {
-    /// `file:PATH`: a local folder, made when absent.
-    File(PathBuf),
-    /// `s3://BUCKET` or `s3://BUCKET/PREFIX`: a bucket, which must be there.
-    S3 {
-        /// Its name.
-        bucket: String,
-        /// What the name of every object begins with; may be empty.
-        prefix: Path,
-    },
-}
-
-impl FromStr for PhotosUrl {
-    type Err = String;
-
-    fn from_str(url: &str) -> Result<Self, String> {
-        match url.split_once(':') {
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            Some(("s3", place)) => {
-                let place = place.strip_prefix("//").unwrap_or_default();
-                let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-                let prefix = Path::parse(prefix).map_err(|error| error.to_string())?;
-                let named = bucket
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
-                if bucket.len() < 3 || !named {
-                    return Err(
-                        "s3://BUCKET: a bucket has 3 or more letters, digits, dots and dashes"
-                            .into(),
-                    );
-                }
-                Ok(Self::S3 {
-                    bucket: bucket.to_owned(),
-                    prefix,
-                })
-            }
-            _ => Err("use file:FOLDER, for example file:data/photos, or s3://BUCKET".into()),
-        }
-    }
-}
-
-impl fmt::Display for PhotosUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(folder) => write!(f, "{} (folder, embedded)", folder.display()),
-            Self::S3 { bucket, prefix } if prefix.is_root() => write!(f, "bucket {bucket} (S3)"),
-            Self::S3 { bucket, prefix } => write!(f, "bucket {bucket}, under {prefix} (S3)"),
-        }
-    }
 }
 
 /// The photo tier.
@@ -365,48 +309,6 @@ fn remove_unfinished(folder: &std::path::Path, time: Timestamp) -> io::Result<u6
     Ok(removed)
 }
 
-/// Plain puts, gets, lists and deletes of one whole object: servers differ in everything else, so there
-/// is no put-if-absent, no multipart upload, no delete of many and no tag.
-fn bucket_of(s3: &S3, bucket: &str) -> Result<impl ObjectStore, object_store::Error> {
-    // Building the client needs one for https, and the process may have none yet. One that is there
-    // already is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(bucket)
-        .with_region(&s3.region)
-        .with_virtual_hosted_style_request(s3.style == S3Style::Host)
-        .with_disable_bulk_delete(true)
-        .with_client_options(
-            ClientOptions::new()
-                .with_connect_timeout(CONNECT)
-                .with_timeout(ATTEMPT),
-        )
-        .with_retry(RetryConfig {
-            backoff: BackoffConfig {
-                init_backoff: Duration::from_millis(100),
-                max_backoff: Duration::from_secs(2),
-                base: 2.0,
-            },
-            max_retries: 5,
-            retry_timeout: DEADLINE,
-        });
-    if let Some(endpoint) = &s3.endpoint {
-        let host = match (s3.style, endpoint.split_once("://")) {
-            (S3Style::Host, Some((scheme, host))) => format!("{scheme}://{bucket}.{host}"),
-            _ => endpoint.clone(),
-        };
-        builder = builder
-            .with_endpoint(host)
-            .with_allow_http(endpoint.starts_with("http://"));
-    }
-    if let (Some(access), Some(secret)) = (&s3.access_key, &s3.secret_key) {
-        builder = builder
-            .with_access_key_id(access.expose_secret())
-            .with_secret_access_key(secret.expose_secret());
-    }
-    builder.build()
-}
-
 impl From<object_store::Error> for PhotosError {
     fn from(error: object_store::Error) -> Self {
         Self::Unavailable(error)
@@ -464,58 +366,4 @@ async fn measured<T>(
     )
     .record(begun.elapsed());
     result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown(url: &str) -> String {
-        match url.parse::<PhotosUrl>() {
-            Ok(url) => url.to_string(),
-            Err(fault) => fault,
-        }
-    }
-
-    #[test]
-    fn a_url_names_a_folder_or_a_bucket() {
-        for (url, place) in [
-            ("file:data/photos", "data/photos (folder, embedded)"),
-            ("file:/srv/photos", "/srv/photos (folder, embedded)"),
-            ("s3://abc", "bucket abc (S3)"),
-            ("s3://my.photos-1", "bucket my.photos-1 (S3)"),
-            ("s3://photos/", "bucket photos (S3)"),
-            ("s3://photos/a", "bucket photos, under a (S3)"),
-            ("s3://photos/a/b/", "bucket photos, under a/b (S3)"),
-        ] {
-            assert_eq!(shown(url), place, "{url}");
-        }
-    }
-
-    #[test]
-    fn a_url_that_names_neither_says_what_to_write() {
-        let bucket = "s3://BUCKET: a bucket has 3 or more letters, digits, dots and dashes";
-        let either = "use file:FOLDER, for example file:data/photos, or s3://BUCKET";
-        for (url, told) in [
-            ("", either),
-            ("photos", either),
-            ("file:", either),
-            ("S3://photos", either),
-            ("https://s3.example/photos", either),
-            ("s3:", bucket),
-            ("s3:photos", bucket),
-            ("s3:/photos", bucket),
-            ("s3://", bucket),
-            ("s3:///photos", bucket),
-            ("s3://ab", bucket),
-            ("s3://ab/photos", bucket),
-            ("s3://my_photos", bucket),
-            ("s3://user@photos", bucket),
-            ("s3://fotos-de-ñandú", bucket),
-        ] {
-            assert_eq!(shown(url), told, "{url}");
-        }
-        let prefix = shown("s3://photos/a//b");
-        assert!(prefix.contains("empty path segment"), "{prefix}");
-    }
 }
