@@ -1,0 +1,75 @@
+//! What a person is told of a problem or a fault, and can do about it.
+
+use crate::{
+    http::problem::Kind,
+    lang::{Lang, Texts},
+    photo::PhotoError,
+    registration::{Fault, Field, FieldError},
+};
+
+/// Title and sentence of a problem.
+pub(super) fn for_citizens(kind: Kind, t: &'static Texts) -> (&'static str, &'static str) {
+    match kind {
+        Kind::AlreadyRegistered => (
+            t.problem_already_registered_title,
+            t.problem_already_registered,
+        ),
+        Kind::KeyReused(_) => (t.problem_key_reused_title, t.problem_key_reused),
+        Kind::Unavailable => (t.problem_unavailable_title, t.problem_unavailable),
+        Kind::Busy => (t.problem_too_many_title, t.problem_too_many),
+        Kind::TooLarge => (t.problem_too_large_title, t.problem_too_large),
+        Kind::Malformed | Kind::Invalid | Kind::Other(_) => {
+            (t.problem_malformed_title, t.problem_malformed)
+        }
+        Kind::MethodNotAllowed => (t.problem_method_title, t.problem_method),
+        Kind::Timeout => (t.problem_timeout_title, t.problem_timeout),
+        Kind::UnsupportedMedia => (t.problem_unsupported_title, t.problem_unsupported),
+        Kind::NotFound => (t.problem_not_found_title, t.problem_not_found),
+        Kind::Unauthorized => (t.problem_unauthorized_title, t.problem_unauthorized),
+        Kind::Forbidden => (t.problem_forbidden_title, t.problem_forbidden),
+        Kind::Internal => (t.problem_internal_title, t.problem_internal),
+    }
+}
+
+/// The same on the pages of staff, who send no registration.
+pub(super) fn for_staff(kind: Kind, t: &'static Texts) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Unavailable => (t.problem_unavailable_title, t.problem_staff_unavailable),
+        Kind::Busy => (t.problem_staff_busy_title, t.problem_staff_busy),
+        Kind::Invalid => (t.problem_staff_city_title, t.problem_staff_city),
+        Kind::Internal => (t.problem_internal_title, t.problem_staff_internal),
+        Kind::Malformed | Kind::Other(_) => (t.problem_method_title, t.problem_method),
+        other => for_citizens(other, t),
+    }
+}
+
+/// What a person can do about a fault: the same words in the summary, at the field, and in JSON.
+pub(in crate::http) fn message(lang: Lang, error: &FieldError) -> &'static str {
+    let t = lang.texts();
+    match (error.field, error.fault) {
+        (Field::Name, Fault::Required) => t.error_name_required,
+        (Field::Name, Fault::TooLong) => t.error_name_too_long,
+        (Field::Name, Fault::Control) => t.error_name_control,
+        (Field::City, Fault::Required) => t.error_city_required,
+        (Field::City, Fault::Ambiguous) => t.error_city_ambiguous,
+        (Field::City, Fault::Unknown) => t.error_city_unknown,
+        (Field::Photo, Fault::Photo(fault)) => match fault {
+            PhotoError::Empty => t.error_photo_empty,
+            PhotoError::TooLarge => t.error_photo_too_large,
+            PhotoError::Unsupported => t.error_photo_unsupported,
+            PhotoError::Heic => t.error_photo_heic,
+            PhotoError::Animated => t.error_photo_animated,
+            PhotoError::TooManyPixels => t.error_photo_too_many_pixels,
+            PhotoError::Truncated => t.error_photo_truncated,
+            PhotoError::Malformed => t.error_photo_malformed,
+            PhotoError::Bomb => t.error_photo_bomb,
+        },
+        (Field::Photo, _) => t.error_photo_required,
+        (_, Fault::NotUtf8) => t.error_any_not_utf8,
+        (_, Fault::TooLong) => t.error_any_too_long,
+        (Field::DocumentNumber, _) => t.error_document_number_format,
+        (Field::Email, _) => t.error_email_format,
+        (Field::IdempotencyKey, _) => t.error_idempotency_key_format,
+        (Field::Name | Field::City, _) => t.error_any_not_utf8,
+    }
+}
