@@ -9,6 +9,7 @@ mod documents;
 mod failure;
 mod insert;
 mod measure;
+mod options;
 mod rows;
 mod schema;
 
@@ -20,12 +21,8 @@ use jiff::Timestamp;
 use mongodb::{
     Client, Collection, Database,
     bson::{Document, RawDocumentBuf, doc},
-    event::EventHandler,
-    options::{
-        Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
-    },
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tokio::{
     sync::{OnceCell, Semaphore, mpsc},
     time::{Instant, sleep, timeout, timeout_at},
@@ -35,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use self::{
     documents::Fields,
     failure::{is_duplicate, of_read, of_write},
+    options::options,
     rows::{BLOCKS_AHEAD, Moment},
 };
 use crate::{
@@ -53,18 +51,6 @@ const COUNTING: Duration = Duration::from_mins(1);
 
 /// How long a server is looked for; the last attempt of an insert begins so long before the deadline.
 const SELECTION: Duration = Duration::from_secs(3);
-
-/// How often the server is asked for a sign of life. A connection that went dumb is given up when
-/// that and [`CONNECT`] have passed, so that the deadline leaves time for another.
-const HEARTBEAT: Duration = Duration::from_secs(2);
-const CONNECT: Duration = Duration::from_secs(2);
-
-/// How long a majority may take to confirm a write.
-const MAJORITY: Duration = Duration::from_secs(5);
-
-/// Connections to each server.
-const CONNECTIONS: u32 = 50;
-const IDLE: Duration = Duration::from_mins(1);
 
 /// Calls under way: those without a connection wait inside the driver, which sets them no bound.
 const CALLS: usize = 256;
@@ -189,38 +175,6 @@ enum Unready {
     Away(StoreError),
     /// What is there is in the way, or the server lets nobody in.
     Refused(StoreError),
-}
-
-/// What the URL says, and for what it does not say, what suits a service. How safe a write is and
-/// what a read sees are not the URL's to say.
-async fn options(url: &SecretString) -> Result<ClientOptions, StoreError> {
-    // The driver's own words may hold a part of the password.
-    let parsed = ClientOptions::parse(url.expose_secret()).await;
-    let mut options = parsed.map_err(|_| {
-        StoreError::Unavailable(
-            "not a MongoDB URL; write mongodb://USER:PASSWORD@HOST:PORT/DATABASE, the password \
-             percent-encoded"
-                .into(),
-        )
-    })?;
-    options.app_name.get_or_insert_with(|| "padron".to_owned());
-    options.max_pool_size.get_or_insert(CONNECTIONS);
-    options.max_idle_time.get_or_insert(IDLE);
-    options.server_selection_timeout.get_or_insert(SELECTION);
-    options.connect_timeout.get_or_insert(CONNECT);
-    options.heartbeat_freq.get_or_insert(HEARTBEAT);
-    options.write_concern = Some(
-        WriteConcern::builder()
-            .w(Acknowledgment::Majority)
-            .journal(true)
-            .w_timeout(MAJORITY)
-            .build(),
-    );
-    options.read_concern = Some(ReadConcern::majority());
-    options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
-    options.command_event_handler = Some(EventHandler::callback(measure::command));
-    options.cmap_event_handler = Some(EventHandler::callback(measure::connection));
-    Ok(options)
 }
 
 #[async_trait]

@@ -4,22 +4,25 @@
 //! connection of their own, and a report keeps one for the length of its snapshot. Several processes
 //! may share the file.
 
+mod insert;
+mod rows;
 mod schema;
 mod writer;
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::{
-    schema::{Columns, read_registration, read_row},
+    insert::insert,
+    rows::{counts, send_rows},
+    schema::read_registration,
     writer::Writer,
 };
 use crate::{
@@ -27,7 +30,7 @@ use crate::{
     clock::now,
     registration::{PhotoKey, Reference, Registration},
     seal::Tag,
-    store::{BLOCK_ROWS, Cause, Inserted, Row, Session, Snapshot, Store, StoreError},
+    store::{Cause, Inserted, Session, Snapshot, Store, StoreError},
     totals::{Counted, Totals},
 };
 
@@ -299,117 +302,6 @@ impl Store for Sqlite {
             .clear();
         self.writer.close().await;
     }
-}
-
-/// Inserts, and on a conflict finds out which of the unique tags is taken.
-fn insert(transaction: &Transaction<'_>, new: &Registration) -> rusqlite::Result<Inserted> {
-    let inserted = transaction
-        .prepare_cached(concat!(
-            "INSERT OR IGNORE INTO registrations (",
-            schema::registration_columns!(),
-            ") VALUES (",
-            schema::registration_values!(),
-            ")"
-        ))?
-        .execute(&*Columns::of(new).params())?;
-    if inserted == 1 {
-        return Ok(Inserted::New);
-    }
-    if let Some(tag) = new.idempotency_tag {
-        let known = transaction
-            .prepare_cached(concat!(
-                "SELECT ",
-                schema::registration_columns!(),
-                " FROM registrations WHERE idempotency_tag = ?1"
-            ))?
-            .query_row([tag.as_bytes()], read_registration)
-            .optional()?;
-        if let Some(known) = known {
-            return Ok(if known.id == new.id {
-                Inserted::New
-            } else {
-                Inserted::SameKey(Box::new(known))
-            });
-        }
-    }
-    let (itself, document) = transaction.query_row(
-        "SELECT EXISTS (SELECT 1 FROM registrations WHERE city = :city AND id = :id),
-                EXISTS (SELECT 1 FROM registrations WHERE document_tag = :tag)",
-        named_params! {
-            ":city": new.city.as_str(),
-            ":id": new.id.as_bytes(),
-            ":tag": new.document_tag.as_ref().map(Tag::as_bytes),
-        },
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    Ok(match (itself, document) {
-        (true, _) => Inserted::New,
-        (false, true) => Inserted::SameDocument,
-        (false, false) => Inserted::SameReference,
-    })
-}
-
-fn counts(
-    connection: &Connection,
-    city: Option<CityCode>,
-) -> rusqlite::Result<BTreeMap<CityCode, u64>> {
-    connection
-        .prepare_cached(
-            "SELECT city, count FROM city_counts WHERE count > 0 AND (?1 IS NULL OR city = ?1)",
-        )?
-        .query_map([city.as_ref().map(CityCode::as_str)], |row| {
-            Ok((
-                schema::read_city(row, "city")?,
-                row.get::<_, i64>("count")?.cast_unsigned(),
-            ))
-        })?
-        .collect()
-}
-
-/// Sends the counts, then the rows, of one read transaction; ends early when nobody listens.
-fn send_rows(
-    path: &Path,
-    city: Option<CityCode>,
-    counted: oneshot::Sender<BTreeMap<CityCode, u64>>,
-    blocks: &mpsc::Sender<Result<Vec<Row>, StoreError>>,
-) -> rusqlite::Result<()> {
-    let mut connection = schema::open(path)?;
-    let transaction = connection.transaction()?;
-    if counted.send(counts(&transaction, city)?).is_err() {
-        return Ok(());
-    }
-    let mut statement = transaction.prepare(match city {
-        Some(_) => {
-            concat!(
-                "SELECT ",
-                schema::row_columns!(),
-                " FROM registrations WHERE city = ?1 ORDER BY id"
-            )
-        }
-        None => {
-            concat!(
-                "SELECT ",
-                schema::row_columns!(),
-                " FROM registrations WHERE ?1 IS NULL ORDER BY city, id"
-            )
-        }
-    })?;
-    let mut rows = statement.query([city.as_ref().map(CityCode::as_str)])?;
-    let mut block = Vec::with_capacity(BLOCK_ROWS);
-    while let Some(row) = rows.next()? {
-        block.push(read_row(row)?);
-        if block.len() == BLOCK_ROWS {
-            let full = std::mem::replace(&mut block, Vec::with_capacity(BLOCK_ROWS));
-            if blocks.blocking_send(Ok(full)).is_err() {
-                return Ok(());
-            }
-        }
-    }
-    if !block.is_empty() {
-        // The report is gone when this fails, and so is the work.
-        let _ = blocks.blocking_send(Ok(block));
-    }
-    Ok(())
 }
 
 async fn blocking<T, F>(work: F) -> Result<T, StoreError>

@@ -1,0 +1,75 @@
+//! One moment of the file: counts, then rows, read in one transaction.
+
+use std::{collections::BTreeMap, path::Path};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::schema::{self, read_row};
+use crate::{
+    city::CityCode,
+    store::{BLOCK_ROWS, Row, StoreError},
+};
+
+pub(super) fn counts(
+    connection: &Connection,
+    city: Option<CityCode>,
+) -> rusqlite::Result<BTreeMap<CityCode, u64>> {
+    connection
+        .prepare_cached(
+            "SELECT city, count FROM city_counts WHERE count > 0 AND (?1 IS NULL OR city = ?1)",
+        )?
+        .query_map([city.as_ref().map(CityCode::as_str)], |row| {
+            Ok((
+                schema::read_city(row, "city")?,
+                row.get::<_, i64>("count")?.cast_unsigned(),
+            ))
+        })?
+        .collect()
+}
+
+/// Sends the counts, then the rows, of one read transaction; ends early when nobody listens.
+pub(super) fn send_rows(
+    path: &Path,
+    city: Option<CityCode>,
+    counted: oneshot::Sender<BTreeMap<CityCode, u64>>,
+    blocks: &mpsc::Sender<Result<Vec<Row>, StoreError>>,
+) -> rusqlite::Result<()> {
+    let mut connection = schema::open(path)?;
+    let transaction = connection.transaction()?;
+    if counted.send(counts(&transaction, city)?).is_err() {
+        return Ok(());
+    }
+    let mut statement = transaction.prepare(match city {
+        Some(_) => {
+            concat!(
+                "SELECT ",
+                schema::row_columns!(),
+                " FROM registrations WHERE city = ?1 ORDER BY id"
+            )
+        }
+        None => {
+            concat!(
+                "SELECT ",
+                schema::row_columns!(),
+                " FROM registrations WHERE ?1 IS NULL ORDER BY city, id"
+            )
+        }
+    })?;
+    let mut rows = statement.query([city.as_ref().map(CityCode::as_str)])?;
+    let mut block = Vec::with_capacity(BLOCK_ROWS);
+    while let Some(row) = rows.next()? {
+        block.push(read_row(row)?);
+        if block.len() == BLOCK_ROWS {
+            let full = std::mem::replace(&mut block, Vec::with_capacity(BLOCK_ROWS));
+            if blocks.blocking_send(Ok(full)).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    if !block.is_empty() {
+        // The report is gone when this fails, and so is the work.
+        let _ = blocks.blocking_send(Ok(block));
+    }
+    Ok(())
+}
