@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use padron::{app::App, http, shutdown::Shutdown, tiers::Tiers};
+use padron::{http, http::state::App, server::shutdown::Shutdown, server::tiers::Tiers};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;

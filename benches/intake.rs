@@ -23,13 +23,13 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use image::{ImageFormat, RgbImage};
 use padron::{
-    app::App,
+    app::intake::Intake,
+    foundation::seal::{Keyring, random},
     http,
-    intake::Intake,
-    seal::{Keyring, random},
-    shutdown::Shutdown,
+    http::state::App,
+    server::shutdown::Shutdown,
+    server::tiers::Tiers,
     store::{self, StoreUrl},
-    tiers::Tiers,
 };
 use reqwest::{
     Client, StatusCode,
@@ -97,7 +97,7 @@ async fn inserts(length: Duration, rounds: usize) -> anyhow::Result<()> {
         store::connect(&StoreUrl::Sqlite(grouped.path().join("padron.db"))).await?,
     ];
     let keyring = Keyring::generate();
-    let cities = padron::city::Cities::embedded()?;
+    let cities = padron::domain::city::Cities::embedded()?;
     let people = People::new(&keyring, cities.iter().map(|city| city.code));
     for store in &ways {
         people.fill(&**store, WARM_UP).await?;

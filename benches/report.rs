@@ -24,10 +24,10 @@ use anyhow::{Context as _, bail};
 use futures::TryStreamExt as _;
 use jiff::{civil::date, tz::TimeZone};
 use padron::{
-    lang::Lang,
-    registration::Person,
-    report::{self, Format, ReportSpec},
-    tiers::Tiers,
+    app::report::{self, Format, ReportSpec},
+    domain::registration::Person,
+    foundation::lang::Lang,
+    server::tiers::Tiers,
 };
 use rust_xlsxwriter::{Format as CellFormat, Workbook, Worksheet};
 use tokio::sync::oneshot;

@@ -16,15 +16,15 @@ use clap::Parser as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use padron::{
-    city::CityCode,
-    config::Config,
-    photo::MediaType,
-    registration::{
+    domain::city::CityCode,
+    domain::photo::MediaType,
+    domain::registration::{
         DocumentNumber, Email, Person, PersonName, PhotoKey, Reference, Registration, StoredPhoto,
     },
-    seal::{Keyring, Tag, TagOf, random},
+    foundation::seal::{Keyring, Tag, TagOf, random},
+    foundation::telemetry,
+    server::config::Config,
     store::{Inserted, Store},
-    telemetry,
 };
 use tempfile::TempDir;
 use uuid::{NoContext, Uuid};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use padron::{
     http::form::{MAX_TEXT_BYTES, ReadForm, read},
-    photo::MAX_BYTES,
+    domain::photo::MAX_BYTES,
 };
 use tokio::{runtime::Runtime, sync::Semaphore};
 

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use padron::photo::{MAX_BYTES, MAX_SIDE, clean};
+use padron::domain::photo::{MAX_BYTES, MAX_SIDE, clean};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut bytes = bytes.to_vec();

@@ -5,10 +5,10 @@ use tokio_util::task::TaskTracker;
 
 use super::visit::{named, references, visit};
 use crate::{
-    config::Config,
+    domain::registration::{Person, Registration},
     photos::PhotosError,
-    registration::{Person, Registration},
-    tiers::Tiers,
+    server::config::Config,
+    server::tiers::Tiers,
 };
 
 pub(super) async fn run(config: &Config) -> anyhow::Result<()> {

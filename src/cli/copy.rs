@@ -9,11 +9,11 @@ use tokio_util::task::TaskTracker;
 
 use super::visit::{named, references, visit};
 use crate::{
-    config::Config,
+    domain::registration::Registration,
     photos::{PhotosError, PhotosUrl},
-    registration::Registration,
+    server::config::Config,
+    server::tiers::Tiers,
     store::{Inserted, StoreUrl},
-    tiers::Tiers,
 };
 
 #[derive(Args)]

@@ -9,7 +9,7 @@ use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::config::Config;
+use crate::server::config::Config;
 
 /// Longer than the server itself waits for its tiers.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::Subcommand;
 
-use crate::{config::Config, seal::Keyring};
+use crate::{foundation::seal::Keyring, server::config::Config};
 
 #[derive(Subcommand)]
 pub(super) enum Keys {

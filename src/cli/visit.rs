@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::progress_bar;
 use crate::{
-    registration::{Reference, Registration},
+    domain::registration::{Reference, Registration},
     store::{Snapshot, Store},
 };
 

@@ -12,14 +12,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    app::App,
-    board::{ChartSpec, DEFAULT_TOP, Format},
-    chart::Size,
+    app::board::{ChartSpec, DEFAULT_TOP, Format},
+    foundation::chart::Size,
+    foundation::lang::Lang,
+    http::state::App,
     http::{
         pages::Language,
         problem::{Kind, Problem},
     },
-    lang::Lang,
 };
 
 /// Most bars that a client may ask for.

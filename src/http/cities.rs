@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{app::App, city::City};
+use crate::{domain::city::City, http::state::App};
 
 /// Cities in an answer, at most.
 const LIMIT: usize = 20;

@@ -17,8 +17,8 @@ use multer::{Constraints, Field, Multipart, SizeLimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    photo::{self, PhotoError},
-    registration::{Fault, RawText, RegistrationForm},
+    domain::photo::{self, PhotoError},
+    domain::registration::{Fault, RawText, RegistrationForm},
 };
 
 /// Most bytes of a text field; no bound of a field's characters is above it.

@@ -15,9 +15,9 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 
 use crate::{
-    app::App,
     http::problem::{Kind, Problem, X_REQUEST_ID, request_id},
-    tiers::Answering,
+    http::state::App,
+    server::tiers::Answering,
 };
 
 /// Whether the process lives.

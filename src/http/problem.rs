@@ -19,14 +19,14 @@ use serde::Serialize;
 use tower_http::request_id::RequestId;
 
 use crate::{
-    board::BoardError,
-    city::City,
+    app::board::BoardError,
+    app::intake::IntakeError,
+    domain::city::City,
+    domain::photo::PhotoError,
+    domain::registration::{Fault, Field, FieldError, Reference},
+    foundation::lang::Lang,
     http::{pages, staff},
-    intake::IntakeError,
-    lang::Lang,
-    photo::PhotoError,
     photos::PhotosError,
-    registration::{Fault, Field, FieldError, Reference},
     store::StoreError,
 };
 

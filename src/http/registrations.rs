@@ -14,18 +14,18 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    app::App,
-    city::City,
-    clock::now,
+    app::intake::{IntakeError, Registered},
+    domain::city::City,
+    domain::photo::{self, Photo, PhotoError},
+    domain::registration::{Fault, NewRegistration, RawText, Reference, Registration, StoredPhoto},
+    foundation::clock::now,
+    http::state::App,
     http::{
         form::{self, FormError, Held, ReadForm},
         pages::{self, Language},
         problem::{Kind, Problem},
         staff::Staff,
     },
-    intake::{IntakeError, Registered},
-    photo::{self, Photo, PhotoError},
-    registration::{Fault, NewRegistration, RawText, Reference, Registration, StoredPhoto},
 };
 
 /// How long photo and record may take once the form is read.

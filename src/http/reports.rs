@@ -13,16 +13,16 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::{
-    app::App,
-    city::City,
+    app::report::{self, Format, ReportSpec},
+    domain::city::City,
+    domain::registration,
+    foundation::lang::Lang,
+    http::state::App,
     http::{
         pages::Language,
         problem::{Kind, Problem},
         staff::Staff,
     },
-    lang::Lang,
-    registration,
-    report::{self, Format, ReportSpec},
 };
 
 /// What RFC 8187 lets stand in an extended file name.

@@ -19,13 +19,13 @@ use serde::Deserialize;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::{
-    app::{ADMIN, App, TokenKind, tag_of_token},
-    clock::now,
+    foundation::clock::now,
+    foundation::lang::Lang,
+    http::state::{ADMIN, App, TokenKind, tag_of_token},
     http::{
         pages::{self, Language},
         problem::{Kind, Problem},
     },
-    lang::Lang,
     store::StoreError,
 };
 
@@ -114,7 +114,7 @@ fn is_admin(app: &App, token: &str) -> bool {
     tag(app, TokenKind::Admin, token.trim()).matches(&app.admin)
 }
 
-fn tag(app: &App, kind: TokenKind, token: &str) -> crate::seal::Tag {
+fn tag(app: &App, kind: TokenKind, token: &str) -> crate::foundation::seal::Tag {
     tag_of_token(&app.keyring, kind, token)
 }
 

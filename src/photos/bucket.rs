@@ -6,7 +6,7 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig, aws::
 use secrecy::ExposeSecret as _;
 
 use super::DEADLINE;
-use crate::config::{S3, S3Style};
+use crate::server::config::{S3, S3Style};
 
 /// How long one attempt may take; what is left of [`DEADLINE`] is for another.
 const ATTEMPT: Duration = Duration::from_secs(10);

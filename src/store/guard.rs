@@ -12,10 +12,10 @@ use tokio::sync::OnceCell;
 
 use super::{Inserted, Session, Snapshot, Store, StoreError};
 use crate::{
-    city::CityCode,
-    registration::{PhotoKey, Reference, Registration},
-    seal::Tag,
-    totals::{Counted, Totals},
+    domain::city::CityCode,
+    domain::registration::{PhotoKey, Reference, Registration},
+    domain::totals::{Counted, Totals},
+    foundation::seal::Tag,
 };
 
 /// How long a call waits for a store that was away since the start.

@@ -13,7 +13,8 @@ use axum::{
 use clap::Parser;
 use http_body_util::BodyExt as _;
 use padron::{
-    app::App, config::Config, intake::Intake, shutdown::Shutdown, store::Store, tiers::Tiers,
+    app::intake::Intake, http::state::App, server::config::Config, server::shutdown::Shutdown,
+    server::tiers::Tiers, store::Store,
 };
 use tower::ServiceExt as _;
 

@@ -80,7 +80,7 @@ async fn a_restart_keeps_the_chart() {
 #[tokio::test]
 async fn another_process_over_the_same_store_follows() {
     let app = TestApp::new().await;
-    let other = padron::board::Board::new(
+    let other = padron::app::board::Board::new(
         app.app.store.clone(),
         app.app.cities.clone(),
         app.app.time_zone.clone(),

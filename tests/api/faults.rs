@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use padron::{
-    city::CityCode,
-    registration::{PhotoKey, Reference, Registration},
-    seal::Tag,
+    domain::city::CityCode,
+    domain::registration::{PhotoKey, Reference, Registration},
+    domain::totals::{Counted, Totals},
+    foundation::seal::Tag,
     store::{Inserted, Session, Snapshot, Store, StoreError},
-    totals::{Counted, Totals},
 };
 
 use crate::app::{Form, TOKEN, TestApp};

@@ -168,7 +168,7 @@ async fn the_form_names_no_place_of_a_catalogue_that_was_replaced() {
     let lines = "code,municipality,department,aliases\n90001,Macondo,Ciénaga Grande,\n";
     std::fs::write(&catalogue, lines).unwrap();
     let app = TestApp::with_arguments(&["--cities", catalogue.to_str().unwrap()]).await;
-    let built_in = padron::city::Cities::embedded().unwrap();
+    let built_in = padron::domain::city::Cities::embedded().unwrap();
     let departments: std::collections::BTreeSet<_> = built_in
         .iter()
         .map(|city| city.department.as_str())

@@ -11,7 +11,7 @@ use object_store::{
     ObjectStore, ObjectStoreExt as _, aws::AmazonS3Builder, local::LocalFileSystem, path::Path,
     prefix::PrefixStore,
 };
-use padron::seal::Keyring;
+use padron::foundation::seal::Keyring;
 use tempfile::TempDir;
 use uuid::Uuid;
 

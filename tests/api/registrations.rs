@@ -174,7 +174,7 @@ async fn photos_of_every_kind_are_taken() {
 async fn a_photo_of_exactly_the_bound_is_taken_and_one_byte_more_is_not() {
     let app = TestApp::new().await;
     let mut photo = CARD.to_vec();
-    photo.resize(padron::photo::MAX_BYTES, 0);
+    photo.resize(padron::domain::photo::MAX_BYTES, 0);
     let form = |photo: &[u8]| Form::whole().without("photo").file("photo", "x.jpg", photo);
     assert_eq!(app.post(&form(&photo)).await.status, 201);
     photo.push(0);

@@ -195,7 +195,7 @@ async fn a_key_that_is_missing_breaks_the_report_and_says_which() {
     let app = TestApp::new().await;
     register(&app, "Ana", "11001").await;
     let file = app.place.keys();
-    let mut keyring = padron::seal::Keyring::read(&file).unwrap();
+    let mut keyring = padron::foundation::seal::Keyring::read(&file).unwrap();
     keyring.rotate();
     keyring.replace(&file).unwrap();
     let app = app.restart().await;

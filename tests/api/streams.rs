@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use calamine::Reader as _;
 use futures::StreamExt as _;
 use padron::{
-    city::{Cities, CityCode},
-    lang::Lang,
-    registration::{Person, PersonName, Reference},
-    report::{self, Format, ReportError, ReportSpec},
-    seal::{Keyring, random},
+    app::report::{self, Format, ReportError, ReportSpec},
+    domain::city::{Cities, CityCode},
+    domain::registration::{Person, PersonName, Reference},
+    domain::totals::Counted,
+    foundation::lang::Lang,
+    foundation::seal::{Keyring, random},
     store::{BLOCK_ROWS, Row, Snapshot, StoreError},
-    totals::Counted,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;

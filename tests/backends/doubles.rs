@@ -15,11 +15,11 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, path::Path,
 };
 use padron::{
-    city::CityCode,
-    registration::{PhotoKey, Reference, Registration},
-    seal::Tag,
+    domain::city::CityCode,
+    domain::registration::{PhotoKey, Reference, Registration},
+    domain::totals::{Counted, Totals},
+    foundation::seal::Tag,
     store::{Inserted, Session, Snapshot, Store, StoreError},
-    totals::{Counted, Totals},
 };
 
 /// A store that says only so often which keys are unnamed, and remembers which it was asked about. The

@@ -9,11 +9,11 @@ use std::{
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use padron::{
+    app::sweep::{SweepError, Swept, sweep_once},
+    domain::registration::PhotoKey,
+    foundation::seal::Keyring,
     photos::{Photos, PhotosError},
-    registration::PhotoKey,
-    seal::Keyring,
     store::Store,
-    sweep::{SweepError, Swept, sweep_once},
 };
 use tempfile::TempDir;
 use uuid::Uuid;

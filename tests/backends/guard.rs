@@ -8,9 +8,9 @@ use std::{
 
 use futures::future::join_all;
 use padron::{
-    seal::Keyring,
+    domain::totals::Totals,
+    foundation::seal::Keyring,
     store::{Guard, Inserted, Session, Store, StoreError},
-    totals::Totals,
 };
 
 use crate::{

@@ -13,11 +13,11 @@ use object_store::{
     memory::InMemory, path::Path, prefix::PrefixStore,
 };
 use padron::{
-    config::{S3, S3Style},
-    photo::{Photo, clean},
+    domain::photo::{Photo, clean},
+    domain::registration::{PhotoKey, StoredPhoto},
+    foundation::seal::Keyring,
     photos::{Photos, PhotosUrl},
-    registration::{PhotoKey, StoredPhoto},
-    seal::Keyring,
+    server::config::{S3, S3Style},
 };
 use tempfile::TempDir;
 use uuid::Uuid;

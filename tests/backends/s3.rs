@@ -13,10 +13,10 @@ use futures::{TryStreamExt as _, future::join_all};
 use jiff::Timestamp;
 use object_store::path::Path;
 use padron::{
-    config::S3,
+    domain::registration::{PhotoKey, StoredPhoto},
+    foundation::seal::Keyring,
     photos::{Photos, PhotosError, PhotosUrl},
-    registration::{PhotoKey, StoredPhoto},
-    seal::Keyring,
+    server::config::S3,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;

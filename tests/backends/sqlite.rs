@@ -9,7 +9,7 @@ use std::{path::Path, sync::Arc};
 
 use futures::poll;
 use padron::{
-    registration::Registration,
+    domain::registration::Registration,
     store::{Inserted, Store, StoreError, StoreUrl, connect},
 };
 use rusqlite::Connection;

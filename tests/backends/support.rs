@@ -9,13 +9,13 @@ use std::{
 use futures::{StreamExt as _, future::join_all};
 use jiff::Timestamp;
 use padron::{
-    city::CityCode,
-    photo::MediaType,
-    registration::{
+    domain::city::CityCode,
+    domain::photo::MediaType,
+    domain::registration::{
         DocumentNumber, Email, IdempotencyKey, Person, PersonName, PhotoKey, Reference,
         Registration, StoredPhoto,
     },
-    seal::{DataKey, Keyring, Tag, TagOf},
+    foundation::seal::{DataKey, Keyring, Tag, TagOf},
     store::{BLOCK_ROWS, Inserted, Row, Snapshot, Store},
 };
 use tokio::sync::Barrier;

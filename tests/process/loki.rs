@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::server::{Home, Server, free_addresses, until};
 
-/// Lines that may wait, as `src/telemetry/loki.rs` has it.
+/// Lines that may wait, as `src/foundation/telemetry/loki.rs` has it.
 const WAITING: usize = 4096;
 
 /// What a [`Receiver`] does.

@@ -6,7 +6,7 @@ use std::{
     fs,
 };
 
-use padron::telemetry::{Kind, METRICS, Metric};
+use padron::foundation::telemetry::{Kind, METRICS, Metric};
 use reqwest::{
     Method, RequestBuilder,
     multipart::{Form, Part},
@@ -158,7 +158,7 @@ async fn what_happens_is_counted() {
     every_metric_is_told(&scrape);
     every_label_is_bounded(&scrape);
     the_counts_are_right(&scrape, &someone);
-    let now = padron::clock::now().as_second();
+    let now = padron::foundation::clock::now().as_second();
     for time in [
         "padron_board_as_of_timestamp_seconds",
         "padron_board_checked_timestamp_seconds",

@@ -63,7 +63,9 @@ impl Someone {
     pub(crate) fn new(number: u64, random: &mut Random) -> Self {
         let (city_code, city_name) = CITIES[usize::try_from(random.below(3)).unwrap()];
         let sent_photo = photo(random);
-        let clean_photo = padron::photo::clean(&sent_photo).unwrap().into_bytes();
+        let clean_photo = padron::domain::photo::clean(&sent_photo)
+            .unwrap()
+            .into_bytes();
         assert_ne!(clean_photo, sent_photo, "the comment is cleaned away");
         Self {
             name: format!("Ñusta Pérez {number}"),

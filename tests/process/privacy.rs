@@ -93,7 +93,7 @@ async fn nothing_personal_is_written_but_sealed() {
         ])
         .await;
     let mut search = Search::of(PLANTED.into_iter().chain(FRAGMENTS).chain(IN_CARD));
-    let clean = padron::photo::clean(CARD).unwrap();
+    let clean = padron::domain::photo::clean(CARD).unwrap();
     // Somewhere within the pixels, where no two pictures agree.
     let middle = clean.bytes().len() / 2;
     search.add("the photo", clean.bytes()[middle..middle + 32].to_vec());

@@ -312,7 +312,7 @@ fn help_tells_every_option_and_its_variable() {
     let help = help(&["--help"]);
     // Taken from the program's own definition: an option that is added is asked for as well.
     let definition =
-        <padron::config::Config as clap::Args>::augment_args(clap::Command::new("padron"));
+        <padron::server::config::Config as clap::Args>::augment_args(clap::Command::new("padron"));
     for argument in definition.get_arguments() {
         let option = argument.get_long().unwrap();
         let variable = argument.get_env().unwrap().to_str().unwrap();

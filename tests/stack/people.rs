@@ -50,7 +50,10 @@ impl Human {
 
     /// What staff see of the photo.
     pub(crate) fn clean_photo(&self) -> Vec<u8> {
-        padron::photo::clean(&self.photo).unwrap().bytes().to_vec()
+        padron::domain::photo::clean(&self.photo)
+            .unwrap()
+            .bytes()
+            .to_vec()
     }
 }
 

@@ -189,7 +189,7 @@ impl Log {
                     "log": format!("{line}\n"),
                     "stream": stream,
                     "attrs": { "tag": name },
-                    "time": padron::clock::now().to_string(),
+                    "time": padron::foundation::clock::now().to_string(),
                 });
                 // In one piece: an agent takes half a line for a whole one. A test that has ended takes its
                 // folder with it.

@@ -3,10 +3,10 @@
 use anyhow::{Context as _, anyhow};
 
 use crate::{
-    city::{Cities, City},
-    photo::Photo,
-    registration::{DocumentNumber, Email, NewRegistration, Person, PersonName},
-    seal::random,
+    domain::city::{Cities, City},
+    domain::photo::Photo,
+    domain::registration::{DocumentNumber, Email, NewRegistration, Person, PersonName},
+    foundation::seal::random,
 };
 
 const GIVEN_NAMES: &str = include_str!("../../../fixtures/given-names.txt");

@@ -1,10 +1,10 @@
 //! What a person is told of a problem or a fault, and can do about it.
 
 use crate::{
+    domain::photo::PhotoError,
+    domain::registration::{Fault, Field, FieldError},
+    foundation::lang::{Lang, Texts},
     http::problem::Kind,
-    lang::{Lang, Texts},
-    photo::PhotoError,
-    registration::{Fault, Field, FieldError},
 };
 
 /// Title and sentence of a problem.

@@ -5,7 +5,7 @@
 
 use askama::Template;
 
-use crate::lang::{Lang, Texts};
+use crate::foundation::lang::{Lang, Texts};
 
 /// The addresses of the embedded files, each with its content's hash in the name.
 #[derive(Debug)]

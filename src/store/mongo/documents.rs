@@ -9,9 +9,9 @@ use mongodb::bson::{
 use uuid::Uuid;
 
 use crate::{
-    city::CityCode,
-    registration::{PhotoKey, Reference, Registration, StoredPhoto},
-    seal::{Sealed, Tag},
+    domain::city::CityCode,
+    domain::registration::{PhotoKey, Reference, Registration, StoredPhoto},
+    foundation::seal::{Sealed, Tag},
     store::{Row, Session, StoreError},
 };
 

@@ -14,8 +14,8 @@ use super::{
     failure::{cause, is_duplicate, is_transient, may_have_written},
 };
 use crate::{
-    registration::Registration,
-    seal::Tag,
+    domain::registration::Registration,
+    foundation::seal::Tag,
     store::{Inserted, StoreError},
 };
 

@@ -22,9 +22,9 @@ use super::{
     schema::BY_CITY,
 };
 use crate::{
-    city::CityCode,
+    domain::city::CityCode,
+    domain::totals::Counted,
     store::{BLOCK_ROWS, Row, StoreError},
-    totals::Counted,
 };
 
 /// Blocks that the store may be ahead of its reader.

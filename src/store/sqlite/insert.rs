@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Transaction, named_params};
 
 use super::schema::{self, Columns, read_registration};
-use crate::{registration::Registration, seal::Tag, store::Inserted};
+use crate::{domain::registration::Registration, foundation::seal::Tag, store::Inserted};
 
 /// Inserts, and on a conflict finds out which of the unique tags is taken.
 pub(super) fn insert(

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::schema::{self, read_row};
 use crate::{
-    city::CityCode,
+    domain::city::CityCode,
     store::{BLOCK_ROWS, Row, StoreError},
 };
 

@@ -10,9 +10,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row as SqlRow, RowIndex, ToSql,
 use uuid::Uuid;
 
 use crate::{
-    city::CityCode,
-    registration::{PhotoKey, Reference, Registration, StoredPhoto},
-    seal::{Sealed, Tag},
+    domain::city::CityCode,
+    domain::registration::{PhotoKey, Reference, Registration, StoredPhoto},
+    foundation::seal::{Sealed, Tag},
     store::{Cause, Row, Session},
 };
 
@@ -222,7 +222,7 @@ fn read_reference(row: &SqlRow<'_>, column: impl RowIndex) -> rusqlite::Result<R
 
 pub(super) fn read_city(row: &SqlRow<'_>, column: impl RowIndex) -> rusqlite::Result<CityCode> {
     let code = row.get_ref(column)?.as_str()?.parse();
-    code.map_err(|error: crate::city::NotACityCode| damaged("city", error))
+    code.map_err(|error: crate::domain::city::NotACityCode| damaged("city", error))
 }
 
 fn read_optional_tag(row: &SqlRow<'_>, column: &str) -> rusqlite::Result<Option<Tag>> {

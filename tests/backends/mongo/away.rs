@@ -49,7 +49,7 @@ async fn a_store_may_be_opened_before_its_server_is_there() {
     comes_back(&*store).await;
     assert_eq!(store.insert(&one).await.unwrap(), Inserted::New);
     // Its collections were made late, and are as they would have been.
-    let other = padron::registration::Registration {
+    let other = padron::domain::registration::Registration {
         id: registration(2).id,
         ..one
     };

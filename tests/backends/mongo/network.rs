@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use padron::{
-    registration::Registration,
+    domain::registration::Registration,
     store::{Inserted, Store, StoreError},
 };
 use serde_json::json;

@@ -162,7 +162,7 @@ async fn a_url_never_shows_its_password() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a MongoDB server; .ci/run starts one"]
 async fn commands_and_connections_are_measured() {
-    let metrics = padron::telemetry::metrics().unwrap();
+    let metrics = padron::foundation::telemetry::metrics().unwrap();
     let database = Database::new();
     let store = database.open().await.unwrap();
     insert_all(&*store, &[registration(1)]).await;

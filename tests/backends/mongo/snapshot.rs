@@ -10,8 +10,8 @@ use tokio::{
 
 use mongodb::bson::doc;
 use padron::{
+    domain::totals::Totals,
     store::{Session, Store},
-    totals::Totals,
 };
 
 use super::{Database, open};

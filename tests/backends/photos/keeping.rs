@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use object_store::{ObjectStoreExt as _, path::Path};
-use padron::{photos::PhotosError, registration::StoredPhoto};
+use padron::{domain::registration::StoredPhoto, photos::PhotosError};
 use uuid::Uuid;
 
 use super::{Tier, path, small};

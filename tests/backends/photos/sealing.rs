@@ -3,10 +3,10 @@
 use std::{collections::HashSet, sync::Arc};
 
 use padron::{
-    photo::{Photo, clean},
+    domain::photo::{Photo, clean},
+    domain::registration::{PhotoKey, StoredPhoto},
+    foundation::seal::{Keyring, OpenError, TagOf},
     photos::{Photos, PhotosError},
-    registration::{PhotoKey, StoredPhoto},
-    seal::{Keyring, OpenError, TagOf},
 };
 use uuid::Uuid;
 

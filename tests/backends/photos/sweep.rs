@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use object_store::path::Path;
 use padron::{
-    registration::{Registration, StoredPhoto},
-    sweep::{Swept, sweep_once},
+    app::sweep::{Swept, sweep_once},
+    domain::registration::{Registration, StoredPhoto},
 };
 
 use super::{Tier, path};

@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use padron::{
+    domain::totals::Totals,
     store::{Inserted, Session, StoreError},
-    totals::Totals,
 };
 use rusqlite::Connection;
 
@@ -39,7 +39,7 @@ async fn everything_is_there_when_it_is_opened_again() {
     assert_eq!(store.board(0).await.unwrap(), Some(totals));
     let found = store.session(&session.tag, time(0)).await.unwrap();
     assert_eq!(found, Some(session));
-    let other = padron::seal::Keyring::generate().fingerprint();
+    let other = padron::foundation::seal::Keyring::generate().fingerprint();
     assert_eq!(store.claim(&other).await.unwrap(), KEYRING.fingerprint());
 }
 

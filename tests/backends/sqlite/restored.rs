@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use padron::{board::Board, city::Cities, totals::Counted};
+use padron::{app::board::Board, domain::city::Cities, domain::totals::Counted};
 
 use super::new_file;
 use crate::support::{city, or_hangs, time};

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use padron::{
-    board::Board,
-    city::Cities,
+    app::board::Board,
+    domain::city::Cities,
+    domain::totals::{CityCount, Counted, Totals},
     store::Store,
-    totals::{CityCount, Counted, Totals},
 };
 
 use crate::support::{city, race, time};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use padron::{
-    seal::{Keyring, Tag},
+    foundation::seal::{Keyring, Tag},
     store::Store,
 };
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use padron::{
-    photo::MediaType,
-    registration::{Registration, StoredPhoto},
+    domain::photo::MediaType,
+    domain::registration::{Registration, StoredPhoto},
     store::{Inserted, Store},
 };
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use padron::{
-    seal::Keyring,
+    domain::totals::Totals,
+    foundation::seal::Keyring,
     store::{Inserted, Session, Store, StoreError},
-    totals::Totals,
 };
 
 use crate::support::{photo_key, race, reference, registration, time};

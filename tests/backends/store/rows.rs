@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use padron::{
-    registration::Registration,
+    domain::registration::Registration,
     store::{BLOCK_ROWS, Row, Store},
 };
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use padron::{
-    seal::TagOf,
+    foundation::seal::TagOf,
     store::{Session, Store},
 };
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use padron::{registration::Registration, store::Store};
+use padron::{domain::registration::Registration, store::Store};
 
 use crate::support::{city, insert_all, race, registration};
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use padron::{registration::PhotoKey, store::Store};
+use padron::{domain::registration::PhotoKey, store::Store};
 
 use crate::support::{insert_all, photo_key, plain, registration};
 

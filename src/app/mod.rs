@@ -1,0 +1,10 @@
+//! What padron does: each module is one act of the register, and the only one that may do it.
+//!
+//! Called by the handlers of [`http`](crate::http), the commands of [`cli`](crate::cli) and the background tasks of
+//! [`server`](crate::server). It works on types of the [`domain`](crate::domain) and asks the tiers through their
+//! contracts; it never sees a request, and never knows which backend answers.
+
+pub mod board;
+pub mod intake;
+pub mod report;
+pub mod sweep;

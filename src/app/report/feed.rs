@@ -1,0 +1,133 @@
+//! Cuts the blocks of a snapshot into pieces of tabs, and holds the rows against the counts.
+//!
+//! `report` asks for one piece after the other; a piece is asked for only when there is a worker for
+//! it, which is what slows the store down to the client's pace.
+
+use std::time::Duration;
+
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{
+    ReportError,
+    tabs::{self, MAX_ROWS, Tab},
+};
+use crate::{
+    domain::city::{City, CityCode},
+    store::{Row, StoreError},
+};
+
+/// How long the store may take for a block: its server may be gone without a word.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Rows that belong together on one tab; none on a tab that has none.
+pub(super) struct Piece {
+    /// Index of the tab.
+    pub(super) tab: usize,
+    pub(super) city: CityCode,
+    /// Number of the first row within its city, from 1.
+    pub(super) number: u64,
+    pub(super) rows: Vec<Row>,
+    /// Whether the tab begins with it.
+    pub(super) first: bool,
+    /// Whether the tab ends with it.
+    pub(super) last: bool,
+    /// Rows of the city, when the city ends with it.
+    pub(super) total: Option<u64>,
+}
+
+type Blocks = mpsc::Receiver<Result<Vec<Row>, StoreError>>;
+
+/// The rows of one snapshot, tab by tab.
+pub(super) struct Feed {
+    tabs: Vec<Tab>,
+    cities: Vec<(CityCode, u64)>,
+    blocks: Blocks,
+    /// Received and not yet in a piece.
+    pending: Vec<Row>,
+    tab: usize,
+    /// Rows of the tab in hand that are in pieces.
+    done: u64,
+    /// Rows of its city before the tab in hand.
+    before: u64,
+}
+
+impl Feed {
+    /// The tabs of `cities`, each given with its rows, in the order of the snapshot's rows.
+    pub(super) fn new(cities: &[(City, u64)], blocks: Blocks, summary: &str) -> Self {
+        let named: Vec<_> = cities
+            .iter()
+            .map(|(city, rows)| tabs::City {
+                name: city.name.clone(),
+                department: city.department.clone(),
+                rows: *rows,
+            })
+            .collect();
+        Self {
+            tabs: tabs::plan(&named, MAX_ROWS, summary),
+            cities: cities
+                .iter()
+                .map(|(city, rows)| (city.code, *rows))
+                .collect(),
+            blocks,
+            pending: Vec::new(),
+            tab: 0,
+            done: 0,
+            before: 0,
+        }
+    }
+
+    pub(super) fn tabs(&self) -> &[Tab] {
+        &self.tabs
+    }
+
+    /// The next piece; `None` after the last, once the snapshot has no more rows either.
+    pub(super) async fn next(&mut self) -> Result<Option<Piece>, ReportError> {
+        let Some(tab) = self.tabs.get(self.tab) else {
+            return match receive(&mut self.blocks).await? {
+                None if self.pending.is_empty() => Ok(None),
+                _ => Err(ReportError::Torn),
+            };
+        };
+        let (city, of_city) = self.cities[tab.city];
+        let of_tab = (of_city - self.before).min(MAX_ROWS);
+        let left = of_tab - self.done;
+        if left > 0 && self.pending.is_empty() {
+            self.pending = receive(&mut self.blocks).await?.ok_or(ReportError::Torn)?;
+        }
+        let fit = self
+            .pending
+            .iter()
+            .take(usize::try_from(left).unwrap_or(usize::MAX));
+        let taken = fit.take_while(|row| row.city == city).count();
+        if left > 0 && taken == 0 {
+            return Err(ReportError::Torn);
+        }
+        let rest = self.pending.split_off(taken);
+        let rows = std::mem::replace(&mut self.pending, rest);
+        let last = taken as u64 == left;
+        let piece = Piece {
+            tab: self.tab,
+            city,
+            number: self.before + self.done + 1,
+            first: self.done == 0,
+            last,
+            total: (last && tab.last).then_some(of_city),
+            rows,
+        };
+        self.done += taken as u64;
+        if last {
+            self.before = if tab.last { 0 } else { self.before + of_tab };
+            self.done = 0;
+            self.tab += 1;
+        }
+        Ok(Some(piece))
+    }
+}
+
+async fn receive(blocks: &mut Blocks) -> Result<Option<Vec<Row>>, StoreError> {
+    let late = |_| StoreError::Unavailable("the rows stopped coming".into());
+    timeout(SILENCE, blocks.recv())
+        .await
+        .map_err(late)?
+        .transpose()
+}

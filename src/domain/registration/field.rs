@@ -1,0 +1,105 @@
+//! What may be wrong with a form: fields, faults, and both together.
+
+use serde::Serialize;
+
+use crate::{domain::city::City, domain::photo::PhotoError};
+
+/// A field of the form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Field {
+    /// The person's full name.
+    Name,
+    /// The city that they live in.
+    City,
+    /// The photo of the ID card.
+    Photo,
+    /// The number on the ID card.
+    DocumentNumber,
+    /// An e-mail address.
+    Email,
+    /// The key that makes a repeated request harmless.
+    IdempotencyKey,
+}
+
+impl Field {
+    /// Its name in the form and in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::City => "city",
+            Self::Photo => "photo",
+            Self::DocumentNumber => "document_number",
+            Self::Email => "email",
+            Self::IdempotencyKey => "idempotency_key",
+        }
+    }
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is absent or blank.
+    Required,
+    /// It is longer than its bound.
+    TooLong,
+    /// It holds control characters.
+    Control,
+    /// It is not UTF-8 text.
+    NotUtf8,
+    /// It is not of its form.
+    Format,
+    /// No city has this name.
+    Unknown,
+    /// Several cities have this name.
+    Ambiguous,
+    /// The photo cannot be taken.
+    Photo(PhotoError),
+}
+
+impl Fault {
+    /// The stable code in answers.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::TooLong => "too-long",
+            Self::Control => "control-characters",
+            Self::NotUtf8 => "not-utf8",
+            Self::Format => "format",
+            Self::Unknown => "unknown",
+            Self::Ambiguous => "ambiguous",
+            Self::Photo(PhotoError::Empty) => "empty",
+            Self::Photo(PhotoError::TooLarge) => "too-large",
+            Self::Photo(PhotoError::Unsupported) => "unsupported",
+            Self::Photo(PhotoError::Heic) => "heic",
+            Self::Photo(PhotoError::Animated) => "animated",
+            Self::Photo(PhotoError::TooManyPixels) => "too-many-pixels",
+            Self::Photo(PhotoError::Truncated) => "truncated",
+            Self::Photo(PhotoError::Malformed) => "malformed",
+            Self::Photo(PhotoError::Bomb) => "bomb",
+        }
+    }
+}
+
+/// One fault of one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// Where.
+    pub field: Field,
+    /// What.
+    pub fault: Fault,
+    /// Cities to choose from, when the city is the trouble.
+    pub suggestions: Vec<City>,
+}
+
+impl FieldError {
+    pub(super) fn new(field: Field, fault: Fault) -> Self {
+        Self {
+            field,
+            fault,
+            suggestions: Vec::new(),
+        }
+    }
+}

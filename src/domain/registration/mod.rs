@@ -1,0 +1,199 @@
+//! What a registration is: the words of the domain, each with a `parse` that is its only way in.
+//!
+//! Pure. [`NewRegistration::parse`] turns what a person typed into something that may be stored, or
+//! into every error of every field at once. Types that hold personal data print nothing of it.
+
+mod field;
+mod person;
+mod reference;
+mod text;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+pub use self::{
+    field::{Fault, Field, FieldError},
+    person::Person,
+    reference::Reference,
+    text::{
+        DOCUMENT_DIGITS, DocumentNumber, Email, IdempotencyKey, KEY_CHARS, MAX_EMAIL_BYTES,
+        MAX_NAME_CHARS, PersonName,
+    },
+};
+use crate::{
+    domain::city::{Cities, City, CityCode, NoCity},
+    domain::photo::{MediaType, Photo, PhotoError},
+    foundation::seal::{Sealed, Tag},
+};
+
+/// A text as it came in: absent, or bytes that may not even be text.
+pub type RawText = Option<Result<String, Fault>>;
+
+/// What came in through the form, unparsed; it cannot reach storage.
+#[derive(Default)]
+pub struct RegistrationForm {
+    /// The person's full name.
+    pub name: RawText,
+    /// DANE code, name, or `name, department`.
+    pub city: RawText,
+    /// Digits, separated or not.
+    pub document_number: RawText,
+    /// An e-mail address.
+    pub email: RawText,
+    /// The hidden field or the header.
+    pub idempotency_key: RawText,
+    /// The photo, cleaned; `None` when there was none.
+    pub photo: Option<Result<Photo, PhotoError>>,
+}
+
+/// A registration that may be stored: every field parsed.
+#[derive(Debug)]
+pub struct NewRegistration {
+    /// Who.
+    pub person: Person,
+    /// Where they live.
+    pub city: City,
+    /// Their ID card. Only `padron seed --no-photos` leaves it out.
+    pub photo: Option<Photo>,
+    /// The client's key, if it sent one.
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+impl NewRegistration {
+    /// Parses the form.
+    ///
+    /// # Errors
+    /// Every fault of every field, in the order of the form.
+    pub fn parse(form: RegistrationForm, cities: &Cities) -> Result<Self, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let mut keep = |field, fault| errors.push(FieldError::new(field, fault));
+
+        let name = required(form.name)
+            .and_then(|text| PersonName::parse(&text))
+            .map_err(|fault| keep(Field::Name, fault))
+            .ok();
+        let document_number = optional(form.document_number, DocumentNumber::parse)
+            .map_err(|fault| keep(Field::DocumentNumber, fault))
+            .ok();
+        let email = optional(form.email, Email::parse)
+            .map_err(|fault| keep(Field::Email, fault))
+            .ok();
+        let idempotency_key = optional(form.idempotency_key, IdempotencyKey::parse)
+            .map_err(|fault| keep(Field::IdempotencyKey, fault))
+            .ok();
+        let photo = form
+            .photo
+            .ok_or(Fault::Required)
+            .and_then(|photo| photo.map_err(Fault::Photo))
+            .map_err(|fault| keep(Field::Photo, fault))
+            .ok();
+        let city = find_city(form.city, cities)
+            .map_err(|error| errors.push(error))
+            .ok();
+
+        if let (
+            Some(name),
+            Some(city),
+            Some(photo),
+            Some(document_number),
+            Some(email),
+            Some(key),
+        ) = (name, city, photo, document_number, email, idempotency_key)
+        {
+            return Ok(Self {
+                person: Person {
+                    name,
+                    document_number,
+                    email,
+                },
+                city,
+                photo: Some(photo),
+                idempotency_key: key,
+            });
+        }
+        errors.sort_by_key(|error| error.field);
+        Err(errors)
+    }
+}
+
+fn required(text: RawText) -> Result<String, Fault> {
+    text.unwrap_or(Err(Fault::Required))
+}
+
+/// An optional field that was left blank is absent.
+fn optional<T>(text: RawText, parse: fn(&str) -> Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match text.transpose()? {
+        Some(text) if !text.trim().is_empty() => parse(&text).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The city that a text names; a blank one names none.
+///
+/// # Errors
+/// The field's fault, with suggestions.
+pub fn find_city(text: RawText, cities: &Cities) -> Result<City, FieldError> {
+    let text = required(text).map_err(|fault| FieldError::new(Field::City, fault))?;
+    if text.trim().is_empty() {
+        return Err(FieldError::new(Field::City, Fault::Required));
+    }
+    let (fault, suggestions) = match cities.find(&text) {
+        Ok(city) => return Ok(city.clone()),
+        Err(NoCity::Ambiguous(choices)) => (Fault::Ambiguous, choices),
+        Err(NoCity::Unknown(choices)) => (Fault::Unknown, choices),
+    };
+    Err(FieldError {
+        field: Field::City,
+        fault,
+        suggestions,
+    })
+}
+
+/// Names one photo in the object store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PhotoKey(pub Uuid);
+
+/// What a record remembers of its photo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPhoto {
+    /// Where it lies.
+    pub key: PhotoKey,
+    /// What it is.
+    pub media_type: MediaType,
+    /// Size of the clean image, in bytes.
+    pub bytes: u64,
+    /// Width, in pixels.
+    pub width: u32,
+    /// Height, in pixels.
+    pub height: u32,
+    /// Keyed fingerprint of the clean image.
+    pub digest: Tag,
+    /// The photo's own key, closed by the keyring.
+    pub wrapped_key: Sealed,
+}
+
+/// A stored registration: nothing in it names the person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Version 7, so that the order of ids is the order of registration.
+    pub id: Uuid,
+    /// What the citizen keeps.
+    pub reference: Reference,
+    /// City of residence.
+    pub city: CityCode,
+    /// When, to the millisecond.
+    pub registered_at: Timestamp,
+    /// The [`Person`], closed for this `id`.
+    pub sealed: Sealed,
+    /// Decides that a document number is registered once.
+    pub document_tag: Option<Tag>,
+    /// Decides that an idempotency key is used once.
+    pub idempotency_tag: Option<Tag>,
+    /// Tells a replay from another request under the same idempotency key.
+    pub content_tag: Tag,
+    /// The photo; absent only in records made by `padron seed --no-photos`.
+    pub photo: Option<StoredPhoto>,
+}
+
+#[cfg(test)]
+mod tests;

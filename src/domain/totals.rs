@@ -1,0 +1,182 @@
+//! How many people each city has, as counted by reports: what the chart shows.
+//!
+//! Pure: [`Totals::merge`] decides what a finished report changes. Each count carries the time of
+//! the snapshot that it was read from, so that a slow report never overwrites what a later one saw,
+//! on whichever replica and in whichever order the two end.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::city::CityCode;
+
+/// What one snapshot of the store counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// When the snapshot was taken.
+    pub as_of: Timestamp,
+    /// The only city that was counted; `None` when all were, so that absence means zero.
+    pub city: Option<CityCode>,
+    /// Registrations per city.
+    pub counts: BTreeMap<CityCode, u64>,
+}
+
+/// The count of one city.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CityCount {
+    /// Registrations.
+    pub count: u64,
+    /// When the snapshot that counted them was taken.
+    pub as_of: Timestamp,
+}
+
+/// What the chart shows, the same on every replica.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Grows by one with every change that is saved; 1 is the first.
+    pub version: u64,
+    /// Every city ever counted; one that was erased since stays, with a count of zero.
+    pub cities: BTreeMap<CityCode, CityCount>,
+    /// When the newest snapshot in it was taken.
+    pub as_of: Timestamp,
+}
+
+impl Totals {
+    /// The first totals, from a count of every city.
+    #[must_use]
+    pub fn first(counted: &Counted) -> Self {
+        let nothing = Self {
+            version: 0,
+            cities: BTreeMap::new(),
+            as_of: Timestamp::MIN,
+        };
+        nothing.merge(counted)
+    }
+
+    /// The next version after a count: of each city that was counted, the newer count stays.
+    #[must_use]
+    pub fn merge(&self, counted: &Counted) -> Self {
+        let mut next = self.clone();
+        next.version += 1;
+        next.as_of = self.as_of.max(counted.as_of);
+        let absent = counted
+            .city
+            .map_or_else(|| self.cities.keys().copied().collect(), |city| vec![city]);
+        let zeros = absent.into_iter().map(|city| (city, 0));
+        let counts: BTreeMap<_, _> = zeros
+            .chain(counted.counts.iter().map(|(&city, &count)| (city, count)))
+            .collect();
+        for (city, count) in counts {
+            let newer = CityCount {
+                count,
+                as_of: counted.as_of,
+            };
+            next.cities
+                .entry(city)
+                .and_modify(|known| {
+                    if known.as_of <= newer.as_of {
+                        *known = newer;
+                    }
+                })
+                .or_insert(newer);
+        }
+        next
+    }
+
+    /// Registrations in all cities.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.cities.values().map(|city| city.count).sum()
+    }
+
+    /// Cities with at least one registration, largest first, equal ones in order of code.
+    #[must_use]
+    pub fn largest_first(&self) -> Vec<(CityCode, u64)> {
+        let mut cities: Vec<_> = self
+            .cities
+            .iter()
+            .map(|(&code, city)| (code, city.count))
+            .filter(|&(_, count)| count > 0)
+            .collect();
+        cities.sort_by_key(|&(code, count)| (std::cmp::Reverse(count), code));
+        cities
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn code(number: u8) -> CityCode {
+        format!("{number:05}").parse().unwrap()
+    }
+
+    fn counted(second: i64, city: Option<u8>, counts: &[(u8, u64)]) -> Counted {
+        Counted {
+            as_of: Timestamp::from_second(second).unwrap(),
+            city: city.map(code),
+            counts: counts
+                .iter()
+                .map(|&(city, count)| (code(city), count))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_report_of_one_city_moves_that_city_only() {
+        let totals = Totals::first(&counted(10, None, &[(1, 5), (2, 7)]));
+        let next = totals.merge(&counted(20, Some(1), &[(1, 6)]));
+        assert_eq!(next.largest_first(), [(code(2), 7), (code(1), 6)]);
+        assert_eq!((next.version, next.total()), (2, 13));
+    }
+
+    #[test]
+    fn a_city_that_a_report_no_longer_finds_falls_to_zero() {
+        let totals = Totals::first(&counted(10, None, &[(1, 5), (2, 7)]));
+        let next = totals.merge(&counted(20, None, &[(2, 7)]));
+        assert_eq!(next.largest_first(), [(code(2), 7)]);
+        let next = totals.merge(&counted(20, Some(1), &[]));
+        assert_eq!(next.largest_first(), [(code(2), 7)]);
+    }
+
+    #[test]
+    fn a_slow_report_does_not_overwrite_a_later_one() {
+        let totals = Totals::first(&counted(10, None, &[(1, 5)]));
+        let later = totals.merge(&counted(30, Some(1), &[(1, 9)]));
+        let slow = later.merge(&counted(20, None, &[(1, 6), (2, 1)]));
+        assert_eq!(slow.largest_first(), [(code(1), 9), (code(2), 1)]);
+        assert_eq!(slow.as_of, Timestamp::from_second(30).unwrap());
+    }
+
+    proptest! {
+        #[test]
+        fn reports_may_end_in_any_order(
+            reports in prop::collection::vec(
+                (prop::option::of(0..3_u8), prop::collection::vec(0..9_u64, 3)), 1..6,
+            ),
+            order in any::<prop::sample::Index>(),
+        ) {
+            let reports: Vec<_> = reports
+                .into_iter()
+                .enumerate()
+                .map(|(second, (city, counts))| {
+                    let counts: Vec<_> = (0..3_u8)
+                        .zip(counts)
+                        .filter(|&(number, _)| city.is_none_or(|only| only == number))
+                        .collect();
+                    counted(i64::try_from(second).unwrap() + 2, city, &counts)
+                })
+                .collect();
+            let start = Totals::first(&counted(1, None, &[]));
+            let in_order = reports.iter().fold(start.clone(), |totals, one| totals.merge(one));
+            let mut turned = reports.clone();
+            turned.rotate_left(order.index(reports.len()));
+            turned.reverse();
+            let other_order = turned.iter().fold(start, |totals, one| totals.merge(one));
+            prop_assert_eq!(in_order, other_order);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What would serve any program: encryption, drawing, languages, logs, the clock.
+//!
+//! Used by every layer above. Nothing here knows of people, cities or requests.
+
+pub mod chart;
+pub mod clock;
+pub mod lang;
+pub mod seal;
+pub mod telemetry;

@@ -1,0 +1,355 @@
+//! The pages: what a browser gets instead of JSON, and the files that they use.
+//!
+//! `views` holds what each template is given, `sentences` what a person is told. Pages need no script, carry no style of their own, and
+//! repeat what was typed only to whoever typed it.
+
+mod sentences;
+mod views;
+
+use std::{collections::BTreeMap, convert::Infallible, sync::LazyLock};
+
+use askama::Template;
+use axum::{
+    extract::{FromRequestParts, Path},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
+    response::{Html, IntoResponse, Response},
+};
+use sha2::{Digest as _, Sha256};
+
+pub(super) use self::sentences::message;
+use self::views::{
+    Assets, CityChoice, CityTotal, FormError, FormPage, FormValues, Page, ProblemPage,
+    RegisteredPage, SignInPage, StaffPage,
+};
+use crate::{
+    domain::city::{City, CityCode},
+    domain::registration::{Fault, Field, Reference, Registration, RegistrationForm},
+    domain::totals::Totals,
+    foundation::lang::Lang,
+    http::problem::{Kind, Problem, retry_after},
+    http::state::App,
+};
+
+/// Size of the chart on the dashboard: what `/chart.png` is without parameters.
+const CHART: (u32, u32) = (1000, 600);
+
+/// A file inside the binary.
+struct Asset {
+    media_type: &'static str,
+    content: &'static [u8],
+}
+
+/// The files by name; each name holds its content's hash, so that browsers may keep them for ever.
+static FILES: LazyLock<BTreeMap<String, Asset>> = LazyLock::new(|| {
+    let file = |name: &str, media_type, content: &'static [u8]| {
+        (
+            hashed(name, content),
+            Asset {
+                media_type,
+                content,
+            },
+        )
+    };
+    BTreeMap::from([
+        file("style.css", "text/css; charset=utf-8", STYLE),
+        file("form.js", "text/javascript; charset=utf-8", SCRIPT),
+        file("favicon.svg", "image/svg+xml", ICON),
+    ])
+});
+
+const STYLE: &[u8] = include_bytes!("../../../static/style.css");
+const SCRIPT: &[u8] = include_bytes!("../../../static/form.js");
+const ICON: &[u8] = include_bytes!("../../../static/favicon.svg");
+
+static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
+    style: format!("/assets/{}", hashed("style.css", STYLE)),
+    form: format!("/assets/{}", hashed("form.js", SCRIPT)),
+    icon: format!("/assets/{}", hashed("favicon.svg", ICON)),
+});
+
+fn hashed(name: &str, content: &[u8]) -> String {
+    let digest = Sha256::digest(content);
+    let hash = hex::encode(&digest[..6]);
+    name.replacen('.', &format!(".{hash}."), 1)
+}
+
+/// A file of the pages.
+pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {
+    let asset = FILES.get(&name).ok_or(Problem::new(Kind::NotFound))?;
+    let headers = [
+        (header::CONTENT_TYPE, asset.media_type),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
+    Ok((headers, asset.content).into_response())
+}
+
+/// Whether the client is a browser that shows a page.
+pub(super) fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// `?lang=`, or else what the browser prefers.
+pub(super) fn lang_of(uri: &Uri, headers: &HeaderMap) -> Lang {
+    let asked = uri.query().unwrap_or_default().split('&');
+    let asked = asked
+        .filter_map(|pair| pair.strip_prefix("lang="))
+        .find_map(Lang::parse);
+    let preferred = || {
+        let header = headers.get(header::ACCEPT_LANGUAGE);
+        Lang::negotiate(header.and_then(|value| value.to_str().ok()))
+    };
+    asked.unwrap_or_else(preferred)
+}
+
+/// The language of an answer, as an extractor.
+pub(super) struct Language(pub(super) Lang);
+
+impl<S: Sync> FromRequestParts<S> for Language {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(lang_of(&parts.uri, &parts.headers)))
+    }
+}
+
+/// What was typed into the form, to be shown again.
+#[derive(Default)]
+pub(super) struct Typed {
+    name: String,
+    city: String,
+    document_number: String,
+    email: String,
+    idempotency_key: String,
+}
+
+impl Typed {
+    pub(super) fn keep(&mut self, form: &RegistrationForm) {
+        let text = |raw: &Option<Result<String, Fault>>| match raw {
+            Some(Ok(text)) => text.clone(),
+            _ => String::new(),
+        };
+        *self = Self {
+            name: text(&form.name),
+            city: text(&form.city),
+            document_number: text(&form.document_number),
+            email: text(&form.email),
+            idempotency_key: text(&form.idempotency_key),
+        };
+    }
+}
+
+/// The empty form.
+pub(super) async fn form(Language(lang): Language) -> Response {
+    let key = new_key();
+    page(&FormPage {
+        page: Page::new(lang, "/", &ASSETS),
+        values: FormValues::default(),
+        errors: &[],
+        kept: None,
+        suggestions: &[],
+        idempotency_key: &key,
+    })
+}
+
+/// The form with what was typed and what is wrong with it.
+pub(super) fn form_again(app: &App, typed: &Typed, problem: Problem, lang: Lang) -> Response {
+    let (_, sentence) = sentences::for_citizens(problem.kind, lang.texts());
+    let mut errors: Vec<_> = problem
+        .errors
+        .iter()
+        .map(|error| FormError {
+            field: (error.field != Field::IdempotencyKey).then_some(error.field.as_str()),
+            message: message(lang, error),
+        })
+        .collect();
+    match problem.kind {
+        Kind::Invalid => {}
+        Kind::TooLarge if !errors.is_empty() => {}
+        Kind::AlreadyRegistered => errors.push(FormError {
+            field: Some(Field::DocumentNumber.as_str()),
+            message: sentence,
+        }),
+        _ => errors.push(FormError {
+            field: None,
+            message: sentence,
+        }),
+    }
+    let suggestions: Vec<_> = problem
+        .errors
+        .iter()
+        .flat_map(|error| &error.suggestions)
+        .collect();
+    let labels: Vec<_> = suggestions.iter().map(|city| city.full_name()).collect();
+    let suggestions: Vec<_> = suggestions
+        .iter()
+        .zip(&labels)
+        .map(|(city, label)| CityChoice {
+            code: city.code.as_str(),
+            label,
+        })
+        .collect();
+    // A city that was chosen by its code is shown by its name.
+    let known = app.cities.find(&typed.city).map(City::full_name);
+    // Something new is sent next time: after a reused key, or one that was not a key.
+    let kept = problem.kept();
+    let keep_key = kept.is_none()
+        && !problem
+            .errors
+            .iter()
+            .any(|error| error.field == Field::IdempotencyKey)
+        && !typed.idempotency_key.is_empty();
+    let key = if keep_key {
+        typed.idempotency_key.clone()
+    } else {
+        new_key()
+    };
+    let mut response = page(&FormPage {
+        page: Page::new(lang, "/", &ASSETS),
+        values: FormValues {
+            name: &typed.name,
+            city: known.as_deref().unwrap_or(&typed.city),
+            document_number: &typed.document_number,
+            email: &typed.email,
+        },
+        errors: &errors,
+        kept: kept.as_deref(),
+        suggestions: &suggestions,
+        idempotency_key: &key,
+    });
+    *response.status_mut() = problem.status();
+    retry_after(&problem, response.headers_mut());
+    response.extensions_mut().insert(problem);
+    response
+}
+
+fn new_key() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// Where a browser goes once it has registered somebody.
+pub(super) fn confirmation(reference: Reference, lang: Lang) -> String {
+    format!("/registrations/{reference}?lang={}", lang.code())
+}
+
+/// The confirmation.
+pub(super) fn registered(
+    app: &App,
+    registration: &Registration,
+    city: &City,
+    lang: Lang,
+) -> Response {
+    let reference = registration.reference.to_string();
+    let at = registration.registered_at;
+    page(&RegisteredPage {
+        page: Page::new(lang, &format!("/registrations/{reference}"), &ASSETS),
+        reference: &reference,
+        city: &city.full_name(),
+        time: &lang.time(at, &app.time_zone),
+        time_rfc3339: &at.to_string(),
+    })
+}
+
+/// The sign-in page, with the code of the link already typed; it leads to `next`.
+pub(super) fn sign_in(code: &str, next: &str, failed: bool, lang: Lang) -> Response {
+    let mut response = page(&SignInPage {
+        page: Page::new(lang, "/staff/sign-in", &ASSETS),
+        token: code,
+        next,
+        failed,
+    });
+    if failed {
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        response
+            .extensions_mut()
+            .insert(Problem::new(Kind::Unauthorized));
+    }
+    response
+}
+
+/// The dashboard.
+pub(super) fn dashboard(app: &App, totals: &Totals, lang: Lang) -> Response {
+    let counted = totals.largest_first();
+    let named: Vec<(CityCode, City, u64)> = counted
+        .into_iter()
+        .map(|(code, count)| (code, app.cities.named(code), count))
+        .collect();
+    let rows: Vec<_> = named
+        .iter()
+        .map(|(code, city, count)| CityTotal {
+            code: code.as_str(),
+            name: &city.name,
+            department: &city.department,
+            count: *count,
+        })
+        .collect();
+    let mut choices: Vec<_> = app
+        .cities
+        .iter()
+        .map(|city| (city.full_name(), city))
+        .collect();
+    choices.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let cities: Vec<_> = choices
+        .iter()
+        .map(|(label, city)| CityChoice {
+            code: city.code.as_str(),
+            label,
+        })
+        .collect();
+    page(&StaffPage {
+        page: Page::new(lang, "/staff", &ASSETS),
+        as_of: &lang.time(totals.as_of, &app.time_zone),
+        as_of_rfc3339: &totals.as_of.to_string(),
+        total: totals.total(),
+        rows: &rows,
+        cities: &cities,
+        chart_width: CHART.0,
+        chart_height: CHART.1,
+    })
+}
+
+/// Any problem, for a browser; staff on their own pages have other words for it, and another way on.
+pub(super) fn problem(
+    problem: &Problem,
+    for_staff: bool,
+    lang: Lang,
+    request_id: &str,
+) -> Response {
+    let t = lang.texts();
+    let (path, home, (title, detail)) = if for_staff {
+        (
+            "/staff",
+            t.problem_staff_home,
+            sentences::for_staff(problem.kind, t),
+        )
+    } else {
+        (
+            "/",
+            t.problem_home,
+            sentences::for_citizens(problem.kind, t),
+        )
+    };
+    let mut response = page(&ProblemPage {
+        page: Page::new(lang, path, &ASSETS),
+        title,
+        detail,
+        home,
+        request_id,
+    });
+    retry_after(problem, response.headers_mut());
+    response
+}
+
+fn page(view: &impl Template) -> Response {
+    match view.render() {
+        Ok(html) => {
+            let mut response = Html(html).into_response();
+            let vary = HeaderValue::from_static("Accept, Accept-Language");
+            response.headers_mut().insert(header::VARY, vary);
+            response
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

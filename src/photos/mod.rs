@@ -1,0 +1,369 @@
+//! The photos: one object for each, sealed with a key of its own.
+//!
+//! Intake puts, staff open, the sweep lists and removes, `padron copy` copies. Every object name and
+//! every byte that lies in a bucket or folder is made here; type, size and key of a photo are in its
+//! record. `url` says where photos are, `bucket` how an S3 server is asked.
+
+mod bucket;
+mod url;
+
+use std::{
+    fs, io, iter,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use jiff::Timestamp;
+use object_store::{
+    ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path, prefix::PrefixStore,
+};
+use uuid::Uuid;
+
+use self::bucket::bucket_of;
+pub use self::url::PhotosUrl;
+use crate::{
+    domain::photo::Photo,
+    domain::registration::{PhotoKey, StoredPhoto},
+    foundation::seal::{DataKey, Keyring, OpenError, TagOf},
+    server::config::S3,
+};
+
+const PREFIX: &str = "photos";
+
+/// Says with which keys the photos beside it are sealed.
+const CLAIM: &str = "keyring";
+
+/// How long one call to the object store may take.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Why a photo could not be put, opened or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum PhotosError {
+    /// The store cannot be reached or refuses work. What it said stays here: it may hold addresses and
+    /// names of keys.
+    #[error("the photo store is away: {}", told(.0))]
+    Unavailable(object_store::Error),
+    /// The local folder cannot be read or written.
+    #[error("the photo folder is away: {0}")]
+    Folder(#[source] io::Error),
+    /// The store took too long.
+    #[error("the photo store did not answer within {} s", DEADLINE.as_secs())]
+    Late,
+    /// The object is gone although a record names it.
+    #[error("photo {0} is not in the photo store")]
+    Missing(Uuid),
+    /// The object is not what was put.
+    #[error("photo {0} cannot be opened: {1}")]
+    Sealed(Uuid, #[source] OpenError),
+}
+
+/// The photo tier.
+#[derive(Clone)]
+pub struct Photos {
+    objects: Arc<dyn ObjectStore>,
+    keyring: Arc<Keyring>,
+    /// Where a killed process leaves unfinished files, which the object store itself never lists.
+    folder: Option<PathBuf>,
+}
+
+impl Photos {
+    /// Photos in the store that `url` names.
+    ///
+    /// Asks nothing of an S3 server yet, so that one that is away can come back later.
+    ///
+    /// # Errors
+    /// When the folder cannot be opened, or what `s3` says cannot be used.
+    pub fn connect(url: &PhotosUrl, s3: &S3, keyring: Arc<Keyring>) -> Result<Self, PhotosError> {
+        match url {
+            PhotosUrl::File(folder) => {
+                let objects = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
+                Ok(Self {
+                    folder: Some(folder.join(PREFIX)),
+                    ..Self::new(Arc::new(objects), keyring)
+                })
+            }
+            PhotosUrl::S3 { bucket, prefix } => {
+                let bucket = PrefixStore::new(bucket_of(s3, bucket)?, prefix.clone());
+                Ok(Self::new(Arc::new(bucket), keyring))
+            }
+        }
+    }
+
+    /// Photos in any object store; tests put faulty ones here.
+    #[must_use]
+    pub fn new(objects: Arc<dyn ObjectStore>, keyring: Arc<Keyring>) -> Self {
+        Self {
+            objects,
+            keyring,
+            folder: None,
+        }
+    }
+
+    /// Seals a photo for the record `owner` and returns once it is durable.
+    ///
+    /// # Errors
+    /// When the store is away or late; an object may then have been left behind, for the sweep.
+    pub async fn put(&self, owner: Uuid, photo: Photo) -> Result<StoredPhoto, PhotosError> {
+        let key = PhotoKey(Uuid::new_v4());
+        let keyring = self.keyring.clone();
+        let sealing = tokio::task::spawn_blocking(move || {
+            let associated = associated(key, owner);
+            let data_key = DataKey::generate();
+            let stored = StoredPhoto {
+                key,
+                media_type: photo.media_type(),
+                bytes: photo.bytes().len() as u64,
+                width: photo.width(),
+                height: photo.height(),
+                digest: keyring.tag(TagOf::Photo, &[photo.bytes()]),
+                wrapped_key: data_key.wrap(&keyring, &associated),
+            };
+            (data_key.seal(&associated, photo.bytes()), stored)
+        });
+        let (sealed, stored) = sealing.await.map_err(object_store::Error::from)?;
+        self.put_sealed(key, sealed.into()).await?;
+        Ok(stored)
+    }
+
+    /// The clean image of a stored photo.
+    ///
+    /// # Errors
+    /// When the store is away or late, or the object is missing or not what was put.
+    pub async fn open(&self, owner: Uuid, stored: &StoredPhoto) -> Result<Vec<u8>, PhotosError> {
+        measured("open", self.get_and_open(owner, stored)).await
+    }
+
+    async fn get_and_open(
+        &self,
+        owner: Uuid,
+        stored: &StoredPhoto,
+    ) -> Result<Vec<u8>, PhotosError> {
+        let sealed = self.get(stored.key).await?;
+        self.unseal(owner, stored, sealed).await
+    }
+
+    /// Copies a photo to another store, sealed as it is, once it has been opened.
+    ///
+    /// # Errors
+    /// When either store is away or late, or the object is missing or not what was put.
+    pub async fn copy(
+        &self,
+        owner: Uuid,
+        stored: &StoredPhoto,
+        to: &Self,
+    ) -> Result<(), PhotosError> {
+        let sealed = self.get(stored.key).await?;
+        self.unseal(owner, stored, sealed.clone()).await?;
+        to.put_sealed(stored.key, sealed).await
+    }
+
+    async fn put_sealed(&self, key: PhotoKey, sealed: Bytes) -> Result<(), PhotosError> {
+        let path = path(key);
+        let putting = within(self.objects.put(&path, sealed.into()));
+        measured("put", putting).await.map(drop)
+    }
+
+    async fn get(&self, key: PhotoKey) -> Result<Bytes, PhotosError> {
+        let getting = async { self.objects.get(&path(key)).await?.bytes().await };
+        match within(getting).await {
+            Ok(sealed) => Ok(sealed),
+            Err(error) => {
+                self.is_missing(error).await?;
+                Err(PhotosError::Missing(key.0))
+            }
+        }
+    }
+
+    async fn unseal(
+        &self,
+        owner: Uuid,
+        stored: &StoredPhoto,
+        sealed: Bytes,
+    ) -> Result<Vec<u8>, PhotosError> {
+        let key = stored.key;
+        let (keyring, wrapped) = (self.keyring.clone(), stored.wrapped_key.clone());
+        let opening = tokio::task::spawn_blocking(move || {
+            let associated = associated(key, owner);
+            DataKey::unwrap(&keyring, &associated, &wrapped)?.open(&associated, &sealed)
+        });
+        let opened = opening.await.map_err(object_store::Error::from)?;
+        opened.map_err(|error| PhotosError::Sealed(key.0, error))
+    }
+
+    /// Removes a photo; one that is not there is removed already.
+    ///
+    /// # Errors
+    /// When the store is away or late.
+    pub async fn remove(&self, key: PhotoKey) -> Result<(), PhotosError> {
+        let removing = async {
+            match within(self.objects.delete(&path(key))).await {
+                Ok(()) => Ok(()),
+                Err(error) => self.is_missing(error).await,
+            }
+        };
+        measured("remove", removing).await
+    }
+
+    /// Whether `error` says that an object is not there; the same is said of a bucket, and by some
+    /// servers of an access key.
+    async fn is_missing(&self, error: PhotosError) -> Result<(), PhotosError> {
+        match error {
+            PhotosError::Unavailable(object_store::Error::NotFound { .. }) => self.look().await,
+            error => Err(error),
+        }
+    }
+
+    /// The photos that were put before `time`, in no order. Other objects are passed over.
+    #[must_use]
+    pub fn put_before(&self, time: Timestamp) -> BoxStream<'_, Result<PhotoKey, PhotosError>> {
+        self.objects
+            .list(Some(&Path::from(PREFIX)))
+            .err_into()
+            .try_filter_map(move |object| async move {
+                let old = object.last_modified.timestamp_millis() < time.as_millisecond();
+                let name = object.location.filename();
+                let key = name.and_then(|name| name.parse().ok()).map(PhotoKey);
+                Ok(key.filter(|&key| old && path(key) == object.location))
+            })
+            .boxed()
+    }
+
+    /// Removes what puts that were killed before `time` left in a local folder, `UUID#N`, and returns
+    /// how many there were. No record can name one.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or written.
+    pub async fn remove_unfinished(&self, time: Timestamp) -> Result<u64, PhotosError> {
+        let Some(folder) = self.folder.clone() else {
+            return Ok(0);
+        };
+        let removing = tokio::task::spawn_blocking(move || remove_unfinished(&folder, time));
+        let removed = removing.await.map_err(object_store::Error::from)?;
+        removed.map_err(PhotosError::Folder)
+    }
+
+    /// Remembers in the store with which keys its photos are sealed, unless it remembers that already.
+    /// Whether they are these.
+    ///
+    /// # Errors
+    /// When the store is away or late.
+    pub async fn claim(&self) -> Result<bool, PhotosError> {
+        let path = Path::from(CLAIM);
+        let own = Bytes::copy_from_slice(self.keyring.fingerprint().as_bytes());
+        let known = within(async { self.objects.get(&path).await?.bytes().await }).await;
+        match known {
+            Ok(known) => Ok(known == own),
+            Err(error) => {
+                self.is_missing(error).await?;
+                within(self.objects.put(&path, own.into())).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// When it is away or late.
+    pub async fn ping(&self) -> Result<(), PhotosError> {
+        measured("ping", self.look()).await
+    }
+
+    async fn look(&self) -> Result<(), PhotosError> {
+        if let Some(root) = self.folder.as_deref().and_then(std::path::Path::parent) {
+            // A folder that was unmounted has no object either, and is not there.
+            tokio::fs::metadata(root)
+                .await
+                .map_err(PhotosError::Folder)?;
+        }
+        // A bucket that is not there has no object either: only a list tells the two apart.
+        let nothing = Path::from_iter([PREFIX, "none"]);
+        let listing = async { self.objects.list(Some(&nothing)).try_next().await };
+        within(listing).await.map(drop)
+    }
+}
+
+fn remove_unfinished(folder: &std::path::Path, time: Timestamp) -> io::Result<u64> {
+    if !folder.exists() {
+        return Ok(0);
+    }
+    let mut removed = 0;
+    for entry in folder.read_dir()? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().contains('#') {
+            continue;
+        }
+        // A put that is under way renames its file at any moment.
+        let old = match entry.metadata().and_then(|metadata| metadata.modified()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            modified => Timestamp::try_from(modified?).is_ok_and(|at| at < time),
+        };
+        if old {
+            fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+impl From<object_store::Error> for PhotosError {
+    fn from(error: object_store::Error) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+/// What may be told of an error.
+fn told(error: &object_store::Error) -> String {
+    use object_store::Error;
+    let kind = match error {
+        Error::NotFound { .. } => "there is no such bucket, folder or access key",
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => "access is denied",
+        _ => "it fails or cannot be reached",
+    };
+    let mut sources = iter::successors(Some(error as &dyn std::error::Error), |error| {
+        error.source()
+    });
+    let io = sources.find_map(|error| error.downcast_ref::<io::Error>());
+    io.map_or_else(|| kind.to_owned(), |io| format!("{kind} ({})", io.kind()))
+}
+
+fn path(key: PhotoKey) -> Path {
+    Path::from_iter([PREFIX, &key.0.to_string()])
+}
+
+/// A photo that is moved to another name, or a record that is given another's photo, does not open.
+fn associated(key: PhotoKey, owner: Uuid) -> Vec<u8> {
+    [b"photo".as_slice(), key.0.as_bytes(), owner.as_bytes()].concat()
+}
+
+/// Runs one call of the object store within its time.
+async fn within<T>(
+    call: impl Future<Output = Result<T, object_store::Error>>,
+) -> Result<T, PhotosError> {
+    let answer = tokio::time::timeout(DEADLINE, call).await;
+    Ok(answer.map_err(|_| PhotosError::Late)??)
+}
+
+/// Measures an operation with all that belongs to it.
+async fn measured<T>(
+    operation: &'static str,
+    call: impl Future<Output = Result<T, PhotosError>>,
+) -> Result<T, PhotosError> {
+    let begun = Instant::now();
+    let result = call.await;
+    let outcome = match &result {
+        Ok(_) => "ok",
+        Err(PhotosError::Unavailable(_) | PhotosError::Folder(_)) => "unavailable",
+        Err(PhotosError::Late) => "late",
+        Err(PhotosError::Missing(_)) => "missing",
+        Err(PhotosError::Sealed(..)) => "corrupt",
+    };
+    metrics::histogram!(
+        "padron_photos_operation_duration_seconds", "operation" => operation, "outcome" => outcome
+    )
+    .record(begun.elapsed());
+    result
+}

@@ -1,0 +1,253 @@
+//! The tiers of one register: records, photos, keys, and the way in.
+//!
+//! Opened by `App` for a server and by the commands that work without one. The embedded tiers get what
+//! they need on the first start: folders, database, key file. Tiers on servers may be away and come
+//! later. Everything that is wrong with a setting is found here, before any request.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    domain::city::Cities,
+    server::config::Config,
+    app::intake::Intake,
+    photos::{Photos, PhotosUrl},
+    foundation::seal::{KeyFileError, Keyring},
+    store::{self, Guard, Store, StoreError, StoreUrl},
+};
+
+/// How long a tier may take to say that it is there.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Time between two questions whether the tiers are there.
+const WATCH: Duration = Duration::from_secs(5);
+
+/// The tiers of one register, and the way in: what commands work with.
+pub struct Tiers {
+    /// The catalogue.
+    pub cities: Arc<Cities>,
+    /// The records.
+    pub store: Arc<dyn Store>,
+    /// The photos.
+    pub photos: Photos,
+    /// The way in.
+    pub intake: Intake,
+    /// Keys and tags.
+    pub keyring: Arc<Keyring>,
+}
+
+impl Tiers {
+    /// Opens the tiers that `config` names; `tracker` is told of registrations under way.
+    ///
+    /// # Errors
+    /// One sentence that names the setting or file, and what to do.
+    pub async fn open(config: &Config, tracker: &TaskTracker) -> anyhow::Result<Self> {
+        let cities = match &config.cities {
+            Some(path) => {
+                Cities::read(path).with_context(|| format!("PADRON_CITIES: {}", path.display()))?
+            }
+            None => Cities::embedded().context("the built-in catalogue")?,
+        };
+        if config.s3.access_key.is_some() != config.s3.secret_key.is_some() {
+            bail!(
+                "PADRON_S3_ACCESS_KEY, PADRON_S3_SECRET_KEY: one is missing; set both or neither"
+            );
+        }
+        make_folders(config)?;
+        let store = store::connect(&config.store).await.map_err(|error| {
+            anyhow::anyhow!("PADRON_STORE: {error}; name another store or mend this one")
+        })?;
+        let (keyring, made) = open_keyring(config)?;
+        let guard = Guard::new(store, keyring.fingerprint());
+        let admitted = if is_embedded(config) {
+            guard.admit().await
+        } else {
+            // It may come later: the guard asks again, and lets nothing through before.
+            match tokio::time::timeout(ANSWER, guard.admit()).await {
+                Ok(Err(StoreError::Unavailable(_) | StoreError::Uncertain(_))) | Err(_) => Ok(()),
+                Ok(answer) => answer,
+            }
+        };
+        match admitted {
+            Ok(()) => {}
+            Err(StoreError::ForeignKeys) => return Err(foreign_keys(config, made)),
+            Err(error) => return Err(error).context("PADRON_STORE"),
+        }
+        let (store, keyring) = (Arc::new(guard), Arc::new(keyring));
+        let photos = Photos::connect(&config.photos, &config.s3, keyring.clone())
+            .context("PADRON_PHOTOS: the photo store cannot be opened")?;
+        Ok(Self {
+            cities: Arc::new(cities),
+            intake: Intake::new(
+                store.clone(),
+                photos.clone(),
+                keyring.clone(),
+                tracker.clone(),
+            ),
+            store,
+            photos,
+            keyring,
+        })
+    }
+}
+
+/// Which tiers answered within a second, and why the others did not.
+#[derive(Debug)]
+pub struct Answering {
+    /// The records.
+    pub store: Result<(), String>,
+    /// The photos.
+    pub photos: Result<(), String>,
+}
+
+impl Answering {
+    /// Asks both tiers at once.
+    pub async fn ask(store: &dyn Store, photos: &Photos) -> Self {
+        let (store, photos) = tokio::join!(answer(store.ping()), answer(photos.ping()));
+        Self { store, photos }
+    }
+
+    /// Whether both did.
+    #[must_use]
+    pub fn all(&self) -> bool {
+        self.store.is_ok() && self.photos.is_ok()
+    }
+}
+
+async fn answer<E: std::error::Error>(
+    ping: impl Future<Output = Result<(), E>>,
+) -> Result<(), String> {
+    match tokio::time::timeout(ANSWER, ping).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
+    }
+}
+
+/// Asks both tiers every few seconds until `stop`, and tells the log and the metrics.
+pub async fn watch(store: &dyn Store, photos: &Photos, stop: CancellationToken) {
+    let (mut store_up, mut photos_up) = (true, true);
+    loop {
+        let now = Answering::ask(store, photos).await;
+        for (tier, up, answer) in [
+            ("store", &mut store_up, now.store),
+            ("photos", &mut photos_up, now.photos),
+        ] {
+            metrics::gauge!("padron_tier_up", "tier" => tier)
+                .set(f64::from(u8::from(answer.is_ok())));
+            match &answer {
+                Err(error) if *up => tracing::error!(tier, error, "the tier is away"),
+                Ok(()) if !*up => tracing::info!(tier, "the tier is back"),
+                _ => {}
+            }
+            *up = answer.is_ok();
+        }
+        let pause = tokio::time::sleep(WATCH);
+        if stop.run_until_cancelled(pause).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Records in a file of this machine's: what padron makes for itself, it makes for these only.
+#[must_use]
+pub fn is_embedded(config: &Config) -> bool {
+    matches!(config.store, StoreUrl::Sqlite(_))
+}
+
+/// Where the first start keeps the admin token that it makes.
+#[must_use]
+pub fn admin_token_path(config: &Config) -> PathBuf {
+    config.keys_file.with_file_name("admin-token")
+}
+
+fn make_folders(config: &Config) -> anyhow::Result<()> {
+    let database = match &config.store {
+        StoreUrl::Sqlite(database) => database.parent(),
+        StoreUrl::Mongo(_) => None,
+    };
+    let photos = match &config.photos {
+        PhotosUrl::File(folder) => Some(folder.as_path()),
+        PhotosUrl::S3 { .. } => None,
+    };
+    // A key file that is there may lie where nothing can be written, such as a mounted secret.
+    let made = config.keys_file.exists()
+        && (config.admin_token.is_some() || admin_token_path(config).exists());
+    let to_make = config
+        .keys_file
+        .parent()
+        .filter(|_| is_embedded(config) && !made);
+    for (variable, folder) in [
+        ("PADRON_STORE", database),
+        ("PADRON_PHOTOS", photos),
+        ("PADRON_KEYS_FILE", to_make),
+    ] {
+        let Some(folder) = folder else { continue };
+        let folder = if folder == Path::new("") {
+            Path::new(".")
+        } else {
+            folder
+        };
+        fs::create_dir_all(folder)
+            .and_then(|()| tempfile_in(folder))
+            .map_err(|error| {
+                anyhow::anyhow!(
+                    "{variable}: folder {} cannot be written ({error}); choose another or mend its rights",
+                    folder.display()
+                )
+            })?;
+    }
+    Ok(())
+}
+
+/// Finds out whether files can be made in `folder`.
+fn tempfile_in(folder: &Path) -> io::Result<()> {
+    let probe = folder.join(format!(".padron-{}", std::process::id()));
+    fs::write(&probe, [])?;
+    fs::remove_file(probe)
+}
+
+/// The key file, and whether it was made just now.
+fn open_keyring(config: &Config) -> anyhow::Result<(Keyring, bool)> {
+    let path = &config.keys_file;
+    let shown = path.display();
+    match Keyring::read(path) {
+        Ok(keyring) => Ok((keyring, false)),
+        Err(KeyFileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+            if !is_embedded(config) {
+                bail!(
+                    "PADRON_KEYS_FILE: {shown} is missing; make it once with `padron keys create` and give every replica the same"
+                );
+            }
+            let keyring = Keyring::generate();
+            keyring
+                .create(path)
+                .with_context(|| format!("PADRON_KEYS_FILE: {shown} cannot be made"))?;
+            Ok((keyring, true))
+        }
+        Err(error) => bail!("PADRON_KEYS_FILE: {shown}: {error}"),
+    }
+}
+
+fn foreign_keys(config: &Config, made: bool) -> anyhow::Error {
+    let path = &config.keys_file;
+    let shown = path.display();
+    if !made {
+        return anyhow::anyhow!(
+            "PADRON_KEYS_FILE: {shown} is not the key file that the record store was sealed with; name the right one"
+        );
+    }
+    let missing = anyhow::anyhow!(
+        "PADRON_KEYS_FILE: {shown} is missing, and the record store was sealed with it; restore it from its backup"
+    );
+    match fs::remove_file(path) {
+        Ok(()) => missing,
+        Err(error) => missing.context(format!("{shown} was made and cannot be removed: {error}")),
+    }
+}

@@ -1,0 +1,208 @@
+//! The records: what a store promises, and how one is opened from a URL.
+//!
+//! Intake, the board, the report and the sweep call it through `Arc<dyn Store>`. It sees only sealed
+//! people and keyed tags, and knows nothing of HTTP. The words of each promise below are what the
+//! cases in `tests/backends` check of every backend.
+
+mod guard;
+mod mongo;
+mod sqlite;
+
+pub use self::guard::Guard;
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, sync::Arc};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::{
+    domain::city::CityCode,
+    domain::registration::{PhotoKey, Reference, Registration},
+    domain::totals::{Counted, Totals},
+    foundation::seal::{Sealed, Tag},
+};
+
+/// How many rows a block of a report holds at most.
+pub const BLOCK_ROWS: usize = 512;
+
+/// Why a store did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached or refuses work; nothing was changed.
+    #[error("the record store is away: {0}")]
+    Unavailable(#[source] Cause),
+    /// A write was sent and its outcome is not known.
+    #[error("the record store did not say whether it wrote: {0}")]
+    Uncertain(#[source] Cause),
+    /// What it holds is not what was written.
+    #[error("the record store holds something unreadable: {0}")]
+    Corrupt(#[source] Cause),
+    /// Its records were sealed with the keys of another file.
+    #[error("the record store was sealed with another key file")]
+    ForeignKeys,
+}
+
+/// What a backend said; never shown to a client.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What became of an insert. Uniqueness is decided by the store's indexes, so of any number of
+/// racing inserts exactly one is [`Inserted::New`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is stored, and on disk.
+    New,
+    /// Nothing was stored: this record bears the same idempotency tag.
+    SameKey(Box<Registration>),
+    /// Nothing was stored: some record bears the same document tag.
+    SameDocument,
+    /// Nothing was stored: some record bears the same reference; try another.
+    SameReference,
+}
+
+/// What a report needs of a registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Record id, for opening `sealed`.
+    pub id: Uuid,
+    /// What the citizen keeps.
+    pub reference: Reference,
+    /// City of residence.
+    pub city: CityCode,
+    /// When, to the millisecond.
+    pub registered_at: Timestamp,
+    /// The person, closed.
+    pub sealed: Sealed,
+    /// Whether there is a photo.
+    pub has_photo: bool,
+}
+
+/// One moment of the store.
+pub struct Snapshot {
+    /// When, by the store's own clock, which all replicas share; never later than the moment itself.
+    pub as_of: Timestamp,
+    /// Registrations per city; cities without any are absent.
+    pub counts: BTreeMap<CityCode, u64>,
+    /// The rows that `counts` counts, in order of (city, id), in blocks of 1 to [`BLOCK_ROWS`] rows.
+    /// The channel holds few blocks, so that a slow reader slows the store; dropping it stops the
+    /// reading. It closes after the last row or after the first error.
+    pub blocks: mpsc::Receiver<Result<Vec<Row>, StoreError>>,
+}
+
+/// Somebody who signed in, or a sign-in code that was not used yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Keyed fingerprint of the token; the token itself is only with the browser.
+    pub tag: Tag,
+    /// Who it is, for the audit line.
+    pub actor: String,
+    /// When it stops being good.
+    pub expires_at: Timestamp,
+}
+
+/// Where records live.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Stores a registration, durably, or tells which unique tag is taken. When both the idempotency
+    /// tag and another are taken, the answer is [`Inserted::SameKey`]. A record with the same id as
+    /// `registration` is itself: an insert that is sent again succeeds.
+    async fn insert(&self, registration: &Registration) -> Result<Inserted, StoreError>;
+
+    /// The registration with this reference.
+    async fn find(&self, reference: Reference) -> Result<Option<Registration>, StoreError>;
+
+    /// Removes the registration with this reference, durably, and returns it. Its tags are free again;
+    /// of any number of racing calls exactly one gets it.
+    async fn erase(&self, reference: Reference) -> Result<Option<Registration>, StoreError>;
+
+    /// The rows of one city or of all, as they stand at one moment after the call; what is written
+    /// later is in neither the counts nor the rows.
+    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError>;
+
+    /// Registrations per city at one moment after the call, as [`Store::rows`] counts them.
+    async fn totals(&self) -> Result<Counted, StoreError>;
+
+    /// Those of `keys` that no record names.
+    async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError>;
+
+    /// The saved board, if its version is above `version`.
+    async fn board(&self, version: u64) -> Result<Option<Totals>, StoreError>;
+
+    /// Saves the board if its version is the one after the saved one (1 when none is); of any number
+    /// of racing saves of one version exactly one is `true`.
+    async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError>;
+
+    /// Adds a session. Sessions that have expired at `now` may be removed.
+    async fn add_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The session with this tag, unless it has expired at `now`.
+    async fn session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError>;
+
+    /// Removes a session that has not expired at `now`; of any number of racing calls exactly one
+    /// gets it.
+    async fn end_session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError>;
+
+    /// Remembers `keyring` as the fingerprint of the key file that this store's records are sealed
+    /// with, unless it remembers one already; returns the one that it remembers.
+    async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Finishes what was begun and lets go; called once, last.
+    async fn close(&self);
+}
+
+/// Where a store is, parsed from `PADRON_STORE`.
+#[derive(Clone, Debug)]
+pub enum StoreUrl {
+    /// `sqlite:PATH`: an embedded database file, made when absent.
+    Sqlite(PathBuf),
+    /// `mongodb://…`: a replica set that any number of replicas share. It holds a password.
+    Mongo(SecretString),
+}
+
+impl FromStr for StoreUrl {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Self, String> {
+        match url.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            // Looked at when it is opened: what refuses a setting here would show the password.
+            Some(("mongodb", _)) => Ok(Self::Mongo(url.into())),
+            _ => Err("use sqlite:PATH, for example sqlite:data/padron.db, or mongodb://USER:PASSWORD@HOST/DATABASE".into()),
+        }
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "{} (SQLite, embedded)", path.display()),
+            Self::Mongo(_) => f.write_str("MongoDB"),
+        }
+    }
+}
+
+/// Opens a store and makes its tables. A server that is away is no error: it is looked for again by
+/// every call, and its tables are made when it comes.
+///
+/// # Errors
+/// When it cannot be opened or made.
+pub async fn connect(url: &StoreUrl) -> Result<Arc<dyn Store>, StoreError> {
+    match url {
+        StoreUrl::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::open(path.clone()).await?)),
+        StoreUrl::Mongo(url) => Ok(Arc::new(mongo::Mongo::open(url).await?)),
+    }
+}
+
+/// Opens a SQLite store that commits every write alone: what group commit is measured against.
+///
+/// # Errors
+/// When it cannot be opened or made.
+#[doc(hidden)]
+pub async fn connect_without_group_commit(path: PathBuf) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(Arc::new(sqlite::Sqlite::open_with_group(path, 1).await?))
+}

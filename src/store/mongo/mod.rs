@@ -1,0 +1,389 @@
+//! Records in MongoDB: the tier that any number of replicas share.
+//!
+//! Every write is on a majority's disks before it is told, and every read is of what a majority has.
+//! The driver must be awaited to its end and has no time limit of its own, so each call runs in a
+//! task, and whoever asked waits for it so long and no longer. A server that is away is looked for by
+//! each call anew; the collections are made by the first that finds it.
+
+mod documents;
+mod failure;
+mod insert;
+mod measure;
+mod options;
+mod rows;
+mod schema;
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
+use mongodb::{
+    Client, Collection, Database,
+    bson::{Document, RawDocumentBuf, doc},
+};
+use secrecy::SecretString;
+use tokio::{
+    sync::{OnceCell, Semaphore, mpsc},
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tokio_util::task::TaskTracker;
+
+use self::{
+    documents::Fields,
+    failure::{is_duplicate, of_read, of_write},
+    options::options,
+    rows::{BLOCKS_AHEAD, Moment},
+};
+use crate::{
+    domain::city::CityCode,
+    domain::registration::{PhotoKey, Reference, Registration},
+    domain::totals::{Counted, Totals},
+    foundation::seal::Tag,
+    store::{Cause, Inserted, Session, Snapshot, Store, StoreError},
+};
+
+/// How long a caller waits.
+const DEADLINE: Duration = Duration::from_secs(8);
+
+/// How long a caller waits for a count, which visits every registration.
+const COUNTING: Duration = Duration::from_mins(1);
+
+/// How long a server is looked for; the last attempt of an insert begins so long before the deadline.
+const SELECTION: Duration = Duration::from_secs(3);
+
+/// Calls under way: those without a connection wait inside the driver, which sets them no bound.
+const CALLS: usize = 256;
+
+/// Between two looks at what is not on a majority yet.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The shared store.
+pub(super) struct Mongo {
+    client: Client,
+    collections: Collections,
+    prepared: OnceCell<()>,
+    calls: Arc<Semaphore>,
+    tasks: TaskTracker,
+}
+
+#[derive(Clone)]
+struct Collections {
+    database: Database,
+    registrations: Collection<RawDocumentBuf>,
+    board: Collection<RawDocumentBuf>,
+    sessions: Collection<RawDocumentBuf>,
+    keyring: Collection<RawDocumentBuf>,
+}
+
+impl Mongo {
+    /// Makes the collections, unless the server is away.
+    pub(super) async fn open(url: &SecretString) -> Result<Self, StoreError> {
+        let options = options(url).await?;
+        let name = options.default_database.as_deref().unwrap_or("padron");
+        let name = name.to_owned();
+        let client = Client::with_options(options).map_err(|error| of_read(&error))?;
+        let database = client.database(&name);
+        let store = Self {
+            client,
+            collections: Collections {
+                registrations: database.collection(schema::REGISTRATIONS),
+                board: database.collection(schema::BOARD),
+                sessions: database.collection(schema::SESSIONS),
+                keyring: database.collection(schema::KEYRING),
+                database,
+            },
+            prepared: OnceCell::new(),
+            calls: Arc::new(Semaphore::new(CALLS)),
+            tasks: TaskTracker::new(),
+        };
+        match timeout(DEADLINE, store.prepare()).await {
+            Ok(Err(Unready::Refused(error))) => Err(error),
+            Ok(Ok(()) | Err(Unready::Away(_))) | Err(_) => Ok(store),
+        }
+    }
+
+    async fn prepare(&self) -> Result<(), Unready> {
+        let prepare = || async {
+            let database = self.collections.database.clone();
+            match self.tasks.spawn(schema::prepare(database)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) if error.is_transient() => Err(Unready::Away(error.into())),
+                Ok(Err(error)) => Err(Unready::Refused(error.into())),
+                Err(stopped) => Err(Unready::Away(StoreError::Unavailable(stopped.into()))),
+            }
+        };
+        self.prepared.get_or_try_init(prepare).await.map(drop)
+    }
+
+    /// Runs `work` in a task, and waits `limit` for it; `late` is what the caller is told then.
+    async fn run<T, F>(
+        &self,
+        limit: Duration,
+        late: fn(Cause) -> StoreError,
+        work: impl FnOnce(Collections) -> F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let deadline = Instant::now() + limit;
+        let told = || -> Cause { format!("no answer within {} s", limit.as_secs()).into() };
+        let begin = async {
+            let call = self.calls.clone().acquire_owned().await;
+            let call = call.map_err(|_| StoreError::Unavailable("the store is closed".into()))?;
+            match self.prepare().await {
+                Ok(()) => Ok(call),
+                Err(Unready::Away(error) | Unready::Refused(error)) => Err(error),
+            }
+        };
+        let admitted = timeout_at(deadline, begin).await;
+        // Nothing was sent so far.
+        let call = admitted.unwrap_or_else(|_| Err(StoreError::Unavailable(told())))?;
+        let work = work(self.collections.clone());
+        let task = self.tasks.spawn(async move {
+            let _call = call;
+            work.await
+        });
+        match timeout_at(deadline, task).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(stopped)) => Err(late(stopped.into())),
+            Err(_) => Err(late(told())),
+        }
+    }
+
+    async fn read<T, F>(&self, work: impl FnOnce(Collections) -> F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        self.run(DEADLINE, StoreError::Unavailable, work).await
+    }
+
+    async fn write<T, F>(&self, work: impl FnOnce(Collections) -> F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        self.run(DEADLINE, StoreError::Uncertain, work).await
+    }
+}
+
+/// Why the collections are not made.
+enum Unready {
+    /// The server is away.
+    Away(StoreError),
+    /// What is there is in the way, or the server lets nobody in.
+    Refused(StoreError),
+}
+
+#[async_trait]
+impl Store for Mongo {
+    async fn insert(&self, registration: &Registration) -> Result<Inserted, StoreError> {
+        let last_attempt = Instant::now() + DEADLINE.saturating_sub(SELECTION);
+        let new = registration.clone();
+        self.write(|at| async move { insert::insert(&at.registrations, &new, last_attempt).await })
+            .await
+    }
+
+    async fn find(&self, reference: Reference) -> Result<Option<Registration>, StoreError> {
+        self.read(move |at| async move {
+            let filter = doc! { "reference": reference.symbols() };
+            let found = at.registrations.find_one(filter).max_time(DEADLINE).await;
+            let found = found.map_err(|error| of_read(&error))?;
+            found
+                .map(|found| documents::registration(&found))
+                .transpose()
+        })
+        .await
+    }
+
+    async fn erase(&self, reference: Reference) -> Result<Option<Registration>, StoreError> {
+        self.write(move |at| async move {
+            let filter = doc! { "reference": reference.symbols() };
+            let erased = at.registrations.find_one_and_delete(filter).await;
+            let erased = erased.map_err(|error| of_write(&error))?;
+            erased
+                .map(|erased| documents::registration(&erased))
+                .transpose()
+        })
+        .await
+    }
+
+    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
+        let begin = move |at: Collections| async move {
+            rows::moment(&at.registrations, city, COUNTING).await
+        };
+        let moment = self.run(COUNTING, StoreError::Unavailable, begin).await;
+        let Moment {
+            as_of,
+            counts,
+            rows,
+        } = moment?;
+        let (sender, blocks) = mpsc::channel(BLOCKS_AHEAD);
+        self.tasks.spawn(rows.send(sender));
+        Ok(Snapshot {
+            as_of,
+            counts,
+            blocks,
+        })
+    }
+
+    async fn totals(&self) -> Result<Counted, StoreError> {
+        let count =
+            |at: Collections| async move { rows::totals(&at.registrations, COUNTING).await };
+        self.run(COUNTING, StoreError::Unavailable, count).await
+    }
+
+    async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
+        let keys = keys.to_vec();
+        self.read(|at| async move {
+            let asked: Vec<_> = keys.iter().map(|key| documents::uuid(key.0)).collect();
+            let found = at
+                .registrations
+                .find(doc! { "photo.key": { "$in": asked } })
+                .projection(doc! { "_id": 0, "photo.key": 1 })
+                .max_time(DEADLINE)
+                .await;
+            let mut found = found.map_err(|error| of_read(&error))?;
+            let mut named = HashSet::new();
+            while let Some(document) = found.try_next().await.map_err(|error| of_read(&error))? {
+                if let Some(photo) = Fields(&document).document("photo")? {
+                    named.insert(PhotoKey(Fields(photo).uuid("key")?));
+                }
+            }
+            Ok(keys
+                .into_iter()
+                .filter(|key| !named.contains(key))
+                .collect())
+        })
+        .await
+    }
+
+    async fn board(&self, version: u64) -> Result<Option<Totals>, StoreError> {
+        self.read(move |at| async move {
+            let filter = doc! { "_id": BOARD, "version": { "$gt": version.cast_signed() } };
+            let found = at.board.find_one(filter).max_time(DEADLINE).await;
+            let found = found.map_err(|error| of_read(&error))?;
+            found
+                .map(|found| {
+                    serde_json::from_str(Fields(&found).text("totals")?)
+                        .map_err(|error| StoreError::Corrupt(error.into()))
+                })
+                .transpose()
+        })
+        .await
+    }
+
+    async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError> {
+        let version = totals.version.cast_signed();
+        let text =
+            serde_json::to_string(totals).map_err(|error| StoreError::Corrupt(error.into()))?;
+        self.write(move |at| async move {
+            let board = at.board.clone_with_type::<Document>();
+            if version == 1 {
+                let first = doc! { "_id": BOARD, "version": version, "totals": text };
+                return match board.insert_one(first).await {
+                    Ok(_) => Ok(true),
+                    Err(error) if is_duplicate(&error) => Ok(false),
+                    Err(error) => Err(of_write(&error)),
+                };
+            }
+            let saved = doc! { "_id": BOARD, "version": version - 1 };
+            let next = doc! { "$set": { "version": version, "totals": text } };
+            let updated = board.update_one(saved, next).await;
+            Ok(updated.map_err(|error| of_write(&error))?.matched_count == 1)
+        })
+        .await
+    }
+
+    async fn add_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError> {
+        let expired = doc! { "expires_at": { "$lte": documents::time(now) } };
+        let added = doc! {
+            "_id": documents::tag(&session.tag),
+            "actor": &session.actor,
+            "expires_at": documents::time(session.expires_at),
+        };
+        self.write(|at| async move {
+            let sessions = at.sessions.clone_with_type::<Document>();
+            let removed = sessions.delete_many(expired).await;
+            removed.map_err(|error| of_write(&error))?;
+            match sessions.insert_one(added).await {
+                // Nobody else has this tag: it was sent twice.
+                Err(error) if !is_duplicate(&error) => Err(of_write(&error)),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    async fn session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError> {
+        let filter = good_session(tag, now);
+        self.read(|at| async move {
+            let found = at.sessions.find_one(filter).max_time(DEADLINE).await;
+            let found = found.map_err(|error| of_read(&error))?;
+            found.map(|found| documents::session(&found)).transpose()
+        })
+        .await
+    }
+
+    async fn end_session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError> {
+        let filter = good_session(tag, now);
+        self.write(|at| async move {
+            let ended = at.sessions.find_one_and_delete(filter).await;
+            let ended = ended.map_err(|error| of_write(&error))?;
+            ended.map(|ended| documents::session(&ended)).transpose()
+        })
+        .await
+    }
+
+    async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError> {
+        let keyring = *keyring;
+        let last_look = Instant::now() + DEADLINE;
+        self.write(move |at| async move {
+            let claims = at.keyring.clone_with_type::<Document>();
+            while Instant::now() < last_look {
+                let claim = doc! { "_id": KEYRING, "tag": documents::tag(&keyring) };
+                match claims.insert_one(claim).await {
+                    Ok(_) => return Ok(keyring),
+                    Err(error) if is_duplicate(&error) => {}
+                    Err(error) => return Err(of_write(&error)),
+                }
+                let remembered = at.keyring.find_one(doc! { "_id": KEYRING }).await;
+                if let Some(found) = remembered.map_err(|error| of_read(&error))? {
+                    return Fields(&found).tag("tag");
+                }
+                // Whoever was first is not on a majority yet.
+                sleep(PAUSE).await;
+            }
+            Err(StoreError::Unavailable(
+                "no majority has the fingerprint of the keys yet".into(),
+            ))
+        })
+        .await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|at| async move {
+            let answered = at.database.run_command(doc! { "ping": 1 }).await;
+            answered.map(drop).map_err(|error| of_read(&error))
+        })
+        .await
+    }
+
+    async fn close(&self) {
+        self.calls.close();
+        self.tasks.close();
+        // What has not ended by then hangs, and ends with the connections.
+        let _ = timeout(DEADLINE, self.tasks.wait()).await;
+        self.client.clone().shutdown().immediate(true).await;
+    }
+}
+
+/// The one document of `board`, and of `keyring`.
+const BOARD: &str = "board";
+const KEYRING: &str = "keyring";
+
+fn good_session(tag: &Tag, now: Timestamp) -> Document {
+    doc! { "_id": documents::tag(tag), "expires_at": { "$gt": documents::time(now) } }
+}

@@ -1,0 +1,335 @@
+//! Records in one SQLite file: the embedded tier.
+//!
+//! One writer thread commits whatever has queued up in one transaction (`writer`); readers take a
+//! connection of their own, and a report keeps one for the length of its snapshot. Several processes
+//! may share the file.
+
+mod insert;
+mod rows;
+mod schema;
+mod writer;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, params};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use self::{
+    insert::insert,
+    rows::{counts, send_rows},
+    schema::read_registration,
+    writer::Writer,
+};
+use crate::{
+    domain::city::CityCode,
+    domain::registration::{PhotoKey, Reference, Registration},
+    domain::totals::{Counted, Totals},
+    foundation::clock::now,
+    foundation::seal::Tag,
+    store::{Cause, Inserted, Session, Snapshot, Store, StoreError},
+};
+
+/// Connections for short reads; a report opens one of its own.
+const READERS: usize = 4;
+
+/// Blocks that a report's reader may be ahead of its writer.
+const BLOCKS_AHEAD: usize = 4;
+
+/// Most writes that share a commit.
+const GROUP: usize = 256;
+
+/// The embedded store.
+pub(super) struct Sqlite {
+    path: PathBuf,
+    writer: Writer,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    readers: Arc<Semaphore>,
+}
+
+impl Sqlite {
+    pub(super) async fn open(path: PathBuf) -> Result<Self, StoreError> {
+        Self::open_with_group(path, GROUP).await
+    }
+
+    pub(super) async fn open_with_group(path: PathBuf, group: usize) -> Result<Self, StoreError> {
+        let file = path.clone();
+        let connection = blocking(move || schema::create(&file).map_err(unavailable)).await?;
+        Ok(Self {
+            path,
+            writer: Writer::start(connection, group),
+            idle: Arc::default(),
+            readers: Arc::new(Semaphore::new(READERS)),
+        })
+    }
+
+    /// Runs a short read on one of [`READERS`] connections.
+    async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let permit = self.readers.clone().acquire_owned().await.map_err(closed)?;
+        let (path, idle) = (self.path.clone(), self.idle.clone());
+        blocking(move || {
+            let _permit = permit;
+            let pooled = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let connection = pooled
+                .map_or_else(|| schema::open(&path), Ok)
+                .map_err(unavailable)?;
+            let result = read(&connection).map_err(unavailable_or_corrupt)?;
+            // A connection whose read failed is dropped, so that the next one starts afresh.
+            idle.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
+            Ok(result)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn insert(&self, registration: &Registration) -> Result<Inserted, StoreError> {
+        let registration = registration.clone();
+        self.writer
+            .write(move |transaction| insert(transaction, &registration))
+            .await
+    }
+
+    async fn find(&self, reference: Reference) -> Result<Option<Registration>, StoreError> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached(concat!(
+                    "SELECT ",
+                    schema::registration_columns!(),
+                    " FROM registrations WHERE reference = ?1"
+                ))?
+                .query_row([reference.symbols()], read_registration)
+                .optional()
+        })
+        .await
+    }
+
+    async fn erase(&self, reference: Reference) -> Result<Option<Registration>, StoreError> {
+        self.writer
+            .write(move |transaction| {
+                transaction
+                    .query_row(
+                        concat!(
+                            "DELETE FROM registrations WHERE reference = ?1 RETURNING ",
+                            schema::registration_columns!()
+                        ),
+                        [reference.symbols()],
+                        read_registration,
+                    )
+                    .optional()
+            })
+            .await
+    }
+
+    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
+        let path = self.path.clone();
+        let as_of = now();
+        drop(self.readers.acquire().await.map_err(closed)?);
+        let (blocks, mut receiver) = mpsc::channel(BLOCKS_AHEAD);
+        let (counted, counts) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let sent = blocks.clone();
+            if let Err(error) = send_rows(&path, city, counted, &blocks) {
+                // Nobody is left to tell when the report is gone.
+                let _ = sent.blocking_send(Err(unavailable_or_corrupt(error)));
+            }
+        });
+        match counts.await {
+            Ok(counts) => Ok(Snapshot {
+                as_of,
+                counts,
+                blocks: receiver,
+            }),
+            Err(_) => match receiver.recv().await {
+                Some(Err(error)) => Err(error),
+                _ => Err(StoreError::Unavailable("the reader ended early".into())),
+            },
+        }
+    }
+
+    async fn totals(&self) -> Result<Counted, StoreError> {
+        let as_of = now();
+        let counts = self.read(|connection| counts(connection, None)).await?;
+        Ok(Counted {
+            as_of,
+            city: None,
+            counts,
+        })
+    }
+
+    async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
+        let keys = keys.to_vec();
+        self.read(move |connection| {
+            let mut named = connection.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM registrations WHERE photo_key = ?1)",
+            )?;
+            let mut unnamed = Vec::new();
+            for key in keys {
+                if !named.query_row([key.0.as_bytes()], |row| row.get::<_, bool>(0))? {
+                    unnamed.push(key);
+                }
+            }
+            Ok(unnamed)
+        })
+        .await
+    }
+
+    async fn board(&self, version: u64) -> Result<Option<Totals>, StoreError> {
+        let text = self
+            .read(move |connection| {
+                connection
+                    .prepare_cached("SELECT totals FROM board WHERE version > ?1")?
+                    .query_row([version.cast_signed()], |row| row.get::<_, String>(0))
+                    .optional()
+            })
+            .await?;
+        text.map(|text| {
+            serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(error.into()))
+        })
+        .transpose()
+    }
+
+    async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError> {
+        let version = totals.version.cast_signed();
+        let text =
+            serde_json::to_string(totals).map_err(|error| StoreError::Corrupt(error.into()))?;
+        self.writer
+            .write(move |transaction| {
+                let saved = transaction
+                    .query_row("SELECT version FROM board", [], |row| row.get(0))
+                    .optional()?
+                    .unwrap_or(0);
+                if version != saved + 1 {
+                    return Ok(false);
+                }
+                transaction.execute(
+                    "INSERT OR REPLACE INTO board (id, version, totals) VALUES (1, ?1, ?2)",
+                    params![version, text],
+                )?;
+                Ok(true)
+            })
+            .await
+    }
+
+    async fn add_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError> {
+        let session = session.clone();
+        self.writer
+            .write(move |transaction| {
+                transaction.execute(
+                    "DELETE FROM sessions WHERE expires_at <= ?1",
+                    [now.as_millisecond()],
+                )?;
+                transaction.execute(
+                    "INSERT INTO sessions (tag, actor, expires_at) VALUES (?1, ?2, ?3)",
+                    params![
+                        session.tag.as_bytes(),
+                        session.actor,
+                        session.expires_at.as_millisecond()
+                    ],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError> {
+        let tag = *tag;
+        self.read(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT tag, actor, expires_at FROM sessions WHERE tag = ?1 AND expires_at > ?2",
+                )?
+                .query_row(params![tag.as_bytes(), now.as_millisecond()], schema::read_session)
+                .optional()
+        })
+        .await
+    }
+
+    async fn end_session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError> {
+        let tag = *tag;
+        self.writer
+            .write(move |transaction| {
+                transaction
+                    .query_row(
+                        "DELETE FROM sessions WHERE tag = ?1 AND expires_at > ?2
+                         RETURNING tag, actor, expires_at",
+                        params![tag.as_bytes(), now.as_millisecond()],
+                        schema::read_session,
+                    )
+                    .optional()
+            })
+            .await
+    }
+
+    async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError> {
+        let keyring = *keyring;
+        self.writer
+            .write(move |transaction| {
+                transaction.execute(
+                    "INSERT OR IGNORE INTO keyring (id, tag) VALUES (1, ?1)",
+                    [keyring.as_bytes()],
+                )?;
+                transaction.query_row("SELECT tag FROM keyring", [], |row| {
+                    schema::read_tag(row, "tag")
+                })
+            })
+            .await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|connection| {
+            connection.query_row("SELECT version FROM schema_version", [], |_| Ok(()))
+        })
+        .await
+    }
+
+    async fn close(&self) {
+        self.readers.close();
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        self.writer.close().await;
+    }
+}
+
+async fn blocking<T, F>(work: F) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, StoreError> + Send + 'static,
+{
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| StoreError::Unavailable(error.into()))?
+}
+
+fn closed(_: tokio::sync::AcquireError) -> StoreError {
+    StoreError::Unavailable("the store is closed".into())
+}
+
+fn unavailable(error: rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(error.into())
+}
+
+fn unavailable_or_corrupt(error: rusqlite::Error) -> StoreError {
+    let cause: Cause = error.into();
+    match cause.downcast_ref::<rusqlite::Error>() {
+        Some(
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..),
+        ) => StoreError::Corrupt(cause),
+        _ => StoreError::Unavailable(cause),
+    }
+}
