@@ -22,7 +22,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use padron::{http, http::state::App, server::shutdown::Shutdown, server::tiers::Tiers};
+use padron::{
+    http, http::state::AppState, server, server::shutdown::Shutdown, server::tiers::Tiers,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -61,15 +63,15 @@ async fn main() -> anyhow::Result<()> {
     within(&routers, length, rounds).await
 }
 
-async fn app(folder: &std::path::Path) -> anyhow::Result<std::sync::Arc<App>> {
+async fn app(folder: &std::path::Path) -> anyhow::Result<std::sync::Arc<AppState>> {
     let config = common::config(folder)?;
     let shutdown = Shutdown::new(Duration::from_secs(30));
-    let tiers = Tiers::open(&config, &shutdown.tracker).await?;
+    let tiers = Tiers::open(&config).await?;
     let cities = tiers.cities.iter().map(|city| city.code).take(CITIES);
     People::new(&tiers.keyring, cities)
         .fill(&*tiers.store, PEOPLE)
         .await?;
-    App::new(&config, tiers, &shutdown)
+    server::state(&config, tiers, &shutdown)
 }
 
 fn bare(chart: Bytes) -> Router {
@@ -109,11 +111,12 @@ fn serve(router: Router) -> anyhow::Result<SocketAddr> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let listener = {
+        let _runtime = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
     std::thread::spawn(move || {
-        runtime.block_on(async {
-            let listener = TcpListener::from_std(listener)?;
-            http::listen(listener, router, CancellationToken::new()).await
-        })
+        runtime.block_on(server::listen(listener, router, CancellationToken::new()));
     });
     Ok(address)
 }

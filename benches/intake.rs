@@ -23,10 +23,8 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use image::{ImageFormat, RgbImage};
 use padron::{
-    app::intake::Intake,
     foundation::seal::{Keyring, random},
-    http,
-    http::state::App,
+    http, server,
     server::shutdown::Shutdown,
     server::tiers::Tiers,
     store::{self, StoreUrl},
@@ -177,24 +175,18 @@ fn print(title: &str, who: &str, rounds: usize, seen: &BTreeMap<(usize, usize), 
 async fn server(folder: &Path, grouped: bool) -> anyhow::Result<String> {
     let config = common::config(folder)?;
     let shutdown = Shutdown::new(Duration::from_secs(30));
-    let mut tiers = Tiers::open(&config, &shutdown.tracker).await?;
+    let mut tiers = Tiers::open(&config).await?;
     if !grouped {
         tiers.store.close().await;
         let StoreUrl::Sqlite(path) = &config.store else {
             anyhow::bail!("the bench keeps its records in SQLite");
         };
         tiers.store = store::connect_without_group_commit(path.clone()).await?;
-        tiers.intake = Intake::new(
-            tiers.store.clone(),
-            tiers.photos.clone(),
-            tiers.keyring.clone(),
-            shutdown.tracker.clone(),
-        );
     }
-    let app = App::new(&config, tiers, &shutdown)?;
+    let app = server::state(&config, tiers, &shutdown)?;
     let listener = TcpListener::bind(config.listen).await?;
     let url = format!("http://{}/registrations", listener.local_addr()?);
-    tokio::spawn(http::listen(listener, http::router(app), shutdown.token));
+    tokio::spawn(server::listen(listener, http::router(app), shutdown.token));
     Ok(url)
 }
 

@@ -101,7 +101,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn fill(folder: &Path, rows: u32) -> anyhow::Result<()> {
-    let tiers = Tiers::open(&common::config(folder)?, &TaskTracker::new()).await?;
+    let tiers = Tiers::open(&common::config(folder)?).await?;
     let cities = tiers.cities.iter().map(|city| city.code).take(CITIES);
     let started = Instant::now();
     People::new(&tiers.keyring, cities)
@@ -193,7 +193,7 @@ fn spawn(way: &str, folder: &Path, one_core: bool) -> anyhow::Result<Measured> {
 /// The process of one figure.
 async fn run(way: &str, folder: &Path) -> anyhow::Result<()> {
     common::as_in_production()?;
-    let tiers = Tiers::open(&common::config(folder)?, &TaskTracker::new()).await?;
+    let tiers = Tiers::open(&common::config(folder)?).await?;
     let mut sink = Sink::new();
     let rows = match way {
         "padron" => padron(&tiers, &mut sink).await?,
@@ -251,7 +251,7 @@ async fn padron(tiers: &Tiers, sink: &mut Sink) -> anyhow::Result<u64> {
         lang: Lang::default(),
         zone: TimeZone::get("America/Bogota")?,
         instance: "bench".into(),
-        public_url: PUBLIC_URL.into(),
+        origin: PUBLIC_URL.parse().expect("it is an origin"),
         cities: tiers.cities.clone(),
         keyring: tiers.keyring.clone(),
         actor: "bench".to_owned(),

@@ -4,7 +4,9 @@
 //! [`server`](crate::server). It works on types of the [`domain`](crate::domain) and asks the tiers through their
 //! contracts; it never sees a request, and never knows which backend answers.
 
+pub mod access;
 pub mod board;
+pub mod health;
 pub mod intake;
 pub mod report;
 pub mod sweep;

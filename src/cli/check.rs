@@ -1,7 +1,6 @@
 //! `padron check`: whether everything that is registered can be opened, as after a restored backup.
 
 use anyhow::{Context as _, bail};
-use tokio_util::task::TaskTracker;
 
 use super::visit::{named, references, visit};
 use crate::{
@@ -12,7 +11,7 @@ use crate::{
 };
 
 pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
-    let tiers = Tiers::open(config, &TaskTracker::new()).await?;
+    let tiers = Tiers::open(config).await?;
     let checked = check(&tiers).await;
     tiers.store.close().await;
     checked

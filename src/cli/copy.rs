@@ -5,7 +5,6 @@
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use tokio_util::task::TaskTracker;
 
 use super::visit::{named, references, visit};
 use crate::{
@@ -34,11 +33,8 @@ impl Copy {
             photos: self.from_photos.clone(),
             ..config.clone()
         };
-        let tracker = TaskTracker::new();
-        let there = Tiers::open(&there, &tracker)
-            .await
-            .context("the register to copy")?;
-        let here = Tiers::open(config, &tracker)
+        let there = Tiers::open(&there).await.context("the register to copy")?;
+        let here = Tiers::open(config)
             .await
             .context("the register to copy to")?;
         let copied = copy(&there, &here).await;

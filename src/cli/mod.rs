@@ -168,7 +168,7 @@ async fn perform(config: Config, command: Command) -> anyhow::Result<()> {
 }
 
 async fn sweep(config: &Config, min_age: Duration) -> anyhow::Result<()> {
-    let tiers = Tiers::open(config, &tokio_util::task::TaskTracker::new()).await?;
+    let tiers = Tiers::open(config).await?;
     // With an age of none no server runs, and nothing is on its way.
     let second_look = SECOND_LOOK.min(min_age);
     let swept = sweep_once(&*tiers.store, &tiers.photos, now() - min_age, second_look).await;
@@ -181,7 +181,7 @@ async fn sweep(config: &Config, min_age: Duration) -> anyhow::Result<()> {
 /// The record first: without it the photo's key is gone, and the sweep removes what a crash leaves.
 async fn erase(config: &Config, reference: &str) -> anyhow::Result<()> {
     let reference = Reference::parse(reference).context("a reference looks like K7QM-3XPD")?;
-    let tiers = Tiers::open(config, &tokio_util::task::TaskTracker::new()).await?;
+    let tiers = Tiers::open(config).await?;
     let erased = tiers.store.erase(reference).await;
     tiers.store.close().await;
     let erased = erased?.with_context(|| format!("there is no registration {reference}"))?;

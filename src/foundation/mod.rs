@@ -5,5 +5,6 @@
 pub mod chart;
 pub mod clock;
 pub mod lang;
+pub mod origin;
 pub mod seal;
 pub mod telemetry;

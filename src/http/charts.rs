@@ -15,10 +15,11 @@ use crate::{
     app::board::{ChartSpec, DEFAULT_TOP, Format},
     foundation::chart::Size,
     foundation::lang::Lang,
-    http::state::App,
+    http::state::AppState,
     http::{
-        pages::Language,
+        negotiate::Language,
         problem::{Kind, Problem},
+        tell::ProblemBody,
     },
 };
 
@@ -65,13 +66,13 @@ fn default_top() -> usize {
     responses(
         (status = 200, description = "The chart", content_type = "image/png", headers(("ETag" = String))),
         (status = 304, description = "The chart that `If-None-Match` names"),
-        (status = 400, description = "`malformed`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 400, description = "`malformed`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn png(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     query: Result<Query<ChartQuery>, QueryRejection>,
     Language(lang): Language,
     headers: HeaderMap,
@@ -85,13 +86,13 @@ pub(super) async fn png(
     responses(
         (status = 200, description = "The chart", content_type = "image/svg+xml", headers(("ETag" = String))),
         (status = 304, description = "The chart that `If-None-Match` names"),
-        (status = 400, description = "`malformed`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 400, description = "`malformed`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn svg(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     query: Result<Query<ChartQuery>, QueryRejection>,
     Language(lang): Language,
     headers: HeaderMap,
@@ -100,7 +101,7 @@ pub(super) async fn svg(
 }
 
 async fn chart(
-    app: &App,
+    app: &AppState,
     format: Format,
     query: Result<Query<ChartQuery>, QueryRejection>,
     lang: Lang,
@@ -176,11 +177,11 @@ pub(super) struct CityTotal {
     get, path = "/totals", tag = "public",
     responses(
         (status = 200, description = "The totals", body = TotalsBody),
-        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
-pub(super) async fn totals(State(app): State<Arc<App>>) -> Result<Json<TotalsBody>, Problem> {
+pub(super) async fn totals(State(app): State<Arc<AppState>>) -> Result<Json<TotalsBody>, Problem> {
     let totals = app.board.totals().await?;
     let cities = totals.largest_first().into_iter().map(|(code, count)| {
         let city = app.cities.named(code);

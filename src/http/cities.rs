@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{domain::city::City, http::state::App};
+use crate::{domain::city::City, http::state::AppState};
 
 /// Cities in an answer, at most.
 const LIMIT: usize = 20;
@@ -36,7 +36,7 @@ pub(super) struct CitiesBody {
     responses((status = 200, description = "At most 20 cities", body = CitiesBody)),
 )]
 pub(super) async fn search(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     Query(query): Query<CityQuery>,
 ) -> Json<CitiesBody> {
     let found = app.cities.search(&query.q, LIMIT);

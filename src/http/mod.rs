@@ -9,33 +9,26 @@ use std::sync::Arc;
 mod charts;
 mod cities;
 pub mod form;
+mod negotiate;
 mod ops;
 mod pages;
 mod problem;
 mod registrations;
 mod reports;
 mod staff;
+pub mod state;
+mod tell;
 
 use std::time::Duration;
 
+pub use axum::Router;
 use axum::{
-    Router,
     extract::DefaultBodyLimit,
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::from_fn,
     response::IntoResponse as _,
     routing::{get, post},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
-};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
-use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -50,19 +43,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use self::staff::BearerToken;
-use crate::{foundation::telemetry::Metrics, http::state::App};
+use crate::{foundation::telemetry::Metrics, http::state::AppState};
 
 /// How long an answer that is not streamed may take.
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// How long the next piece of an upload may take: a phone that lost its network is let go.
 const UPLOAD_PAUSE: Duration = Duration::from_mins(1);
-
-/// How long a request's head, or the pause before the next request, may take.
-const HEAD: Duration = Duration::from_secs(30);
-
-/// Connections at once; beyond, new ones wait to be accepted.
-const CONNECTIONS: usize = 4096;
 
 /// Nothing but this origin's own files; no script or style inside a page.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'self'; \
@@ -89,7 +76,7 @@ const DOCS_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self' data:; \
 struct ApiDoc;
 
 /// The documented routes: those under a deadline, and those that stream or take uploads.
-fn api() -> (OpenApiRouter<Arc<App>>, OpenApiRouter<Arc<App>>) {
+fn api() -> (OpenApiRouter<Arc<AppState>>, OpenApiRouter<Arc<AppState>>) {
     let quick = OpenApiRouter::with_openapi(ApiDoc::openapi())
         .routes(routes!(registrations::show))
         .routes(routes!(registrations::photo))
@@ -116,7 +103,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// The public router.
-pub fn router(app: Arc<App>) -> Router {
+pub fn router(app: Arc<AppState>) -> Router {
     let (quick, slow) = api();
     let pages = Router::new()
         .route("/", get(pages::form))
@@ -159,7 +146,7 @@ pub fn router(app: Arc<App>) -> Router {
     let csrf = CsrfLayer::new();
     let csrf = csrf
         .clone()
-        .add_trusted_origin(&app.public_url)
+        .add_trusted_origin(&app.origin.to_string())
         .unwrap_or(csrf);
 
     // From the outside in. One stack, because each call of `Router::layer` wraps every route anew.
@@ -181,7 +168,7 @@ pub fn router(app: Arc<App>) -> Router {
         ))
         .layer(from_fn(ops::log))
         .layer(from_fn(ops::measure))
-        .layer(from_fn(problem::tell))
+        .layer(from_fn(tell::tell))
         .layer(CatchPanicLayer::custom(problem::from_panic))
         .layer(csrf);
     quick
@@ -193,7 +180,7 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 /// The router of the second listener.
-pub fn ops_router(app: Arc<App>, metrics: &'static Metrics) -> Router {
+pub fn ops_router(app: Arc<AppState>, metrics: &'static Metrics) -> Router {
     Router::new().route(
         "/metrics",
         get(async move || {
@@ -208,56 +195,4 @@ pub fn ops_router(app: Arc<App>, metrics: &'static Metrics) -> Router {
             )
         }),
     )
-}
-
-/// Serves `router` until `stop`, and then what is under way.
-///
-/// # Errors
-/// When the listener fails for good.
-pub async fn listen(
-    listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD);
-    let graceful = GracefulShutdown::new();
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
-    while let Some((stream, permit)) = stop
-        .run_until_cancelled(accept(&listener, &connections))
-        .await
-    {
-        let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
-            let _permit = permit;
-            // Why a connection ended is the client's affair; requests have a log line of their own.
-            let _ = connection.await;
-        });
-    }
-    drop(listener);
-    graceful.shutdown().await;
-    Ok(())
-}
-
-/// The next connection, once there is room for one more.
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    let permit = connections.clone().acquire_owned().await.ok();
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // A small answer goes out at once; a socket that refuses is only slower.
-                let _ = stream.set_nodelay(true);
-                return (stream, permit);
-            }
-            Err(error) => {
-                // Out of file descriptors, most likely: some will be given back.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
 }

@@ -16,8 +16,8 @@ use http_body_util::BodyExt as _;
 
 use crate::{
     http::problem::{Kind, Problem, X_REQUEST_ID, request_id},
-    http::state::App,
-    server::tiers::Answering,
+    http::state::AppState,
+    http::tell::ProblemBody,
 };
 
 /// Whether the process lives.
@@ -35,18 +35,16 @@ pub(super) async fn livez() -> &'static str {
     get, path = "/readyz", tag = "public",
     responses(
         (status = 200, description = "It is ready", body = String, content_type = "text/plain"),
-        (status = 503, description = "`unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
-    if app.shutdown.token.is_cancelled() {
+pub(super) async fn readyz(State(app): State<Arc<AppState>>) -> Result<&'static str, Problem> {
+    if app.draining.is_cancelled() {
         return Err(Problem::new(Kind::Unavailable).detail("draining"));
     }
-    let ask = async { Answering::ask(&*app.store, &app.photos).await.all() };
-    if app.readiness.get_with((), ask).await {
-        Ok("ok\n")
-    } else {
-        Err(Problem::new(Kind::Unavailable).detail("the record store or the photo store is away"))
+    match app.health.fault().await {
+        None => Ok("ok\n"),
+        Some(fault) => Err(Problem::new(Kind::Unavailable).detail(fault)),
     }
 }
 
@@ -167,7 +165,7 @@ pub(super) async fn measure(request: Request, next: Next) -> Response {
     clippy::cast_precision_loss,
     reason = "there are no petabytes of memory"
 )]
-pub(super) fn upload_memory(app: &App) {
+pub(super) fn upload_memory(app: &AppState) {
     let available = app.upload_budget.available_permits();
     metrics::gauge!("padron_upload_memory_bytes").set(app.upload_memory as f64);
     metrics::gauge!("padron_upload_memory_available_bytes").set(available as f64);

@@ -2,30 +2,23 @@
 //!
 //! Inner errors become a [`Problem`] here and nowhere else. A 5xx tells the client one constant
 //! sentence; its cause travels in the response's extensions to the request's log line, where it is
-//! written once. [`tell`] writes the body last, when the request's id is known: JSON (RFC 9457), or a
-//! page for a browser.
+//! written once. The body is written last, by [`tell`](super::tell::tell).
 
 use std::{any::Any, error::Error, sync::Arc};
 
 use axum::{
-    Json,
     body::Body,
     extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    middleware::Next,
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
 use tower_http::request_id::RequestId;
 
 use crate::{
     app::board::BoardError,
     app::intake::IntakeError,
-    domain::city::City,
     domain::photo::PhotoError,
-    domain::registration::{Fault, Field, FieldError, Reference},
-    foundation::lang::Lang,
-    http::{pages, staff},
+    domain::registration::{Fault, FieldError, Reference},
     photos::PhotosError,
     store::StoreError,
 };
@@ -55,7 +48,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn parts(self) -> (StatusCode, &'static str, &'static str) {
+    pub(super) fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Malformed => (
                 StatusCode::BAD_REQUEST,
@@ -140,7 +133,7 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
     pub(super) kind: Kind,
-    detail: Option<String>,
+    pub(super) detail: Option<String>,
     pub(super) errors: Vec<FieldError>,
     pub(super) cause: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -250,122 +243,12 @@ impl From<BoardError> for Problem {
 }
 
 impl IntoResponse for Problem {
-    /// Only the status and the problem itself: [`tell`] writes the body.
+    /// Only the status and the problem itself.
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
         response.extensions_mut().insert(self);
         response
     }
-}
-
-/// One fault of one field, as told to a program.
-#[derive(Serialize, utoipa::ToSchema)]
-pub(super) struct FieldProblem {
-    field: Field,
-    /// Stable.
-    #[schema(example = "ambiguous")]
-    code: &'static str,
-    /// What to do, in the language of `Accept-Language`.
-    message: &'static str,
-    /// Cities to choose from.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    suggestions: Vec<City>,
-}
-
-/// `application/problem+json` (RFC 9457).
-#[derive(Serialize, utoipa::ToSchema)]
-#[schema(as = Problem)]
-pub(super) struct ProblemBody {
-    /// Stable slug of the kind of problem.
-    #[serde(rename = "type")]
-    #[schema(example = "invalid")]
-    slug: &'static str,
-    title: &'static str,
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-    /// Every fault of every field at once.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<FieldProblem>,
-    /// What the key registered, only with `idempotency-key-reused`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "K7QM-3XPD")]
-    reference: Option<String>,
-    /// Names this request in the log.
-    request_id: String,
-}
-
-/// Writes the body of every answer that is not a success and has none yet.
-pub(super) async fn tell(request: Request, next: Next) -> Response {
-    let request_id = request_id(&request);
-    let wants_page = pages::wants_page(request.headers());
-    let for_staff = staff::is_for_staff(request.uri().path());
-    let lang = pages::lang_of(request.uri(), request.headers());
-    let response = next.run(request).await;
-    let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
-        return response;
-    }
-    let told = response.headers().contains_key(header::CONTENT_TYPE);
-    let problem = response.extensions().get::<Problem>().cloned();
-    if told && problem.is_some() {
-        return response;
-    }
-    let problem = problem.unwrap_or_else(|| Problem::of(status));
-    let headers = response.headers().clone();
-    let mut answer = if wants_page {
-        pages::problem(&problem, for_staff, lang, &request_id)
-    } else {
-        json(&problem, lang, request_id)
-    };
-    keep_headers(answer.headers_mut(), headers);
-    *answer.status_mut() = status;
-    answer.extensions_mut().insert(problem);
-    answer
-}
-
-/// What layers and extractors said besides the body, such as `Allow` or `WWW-Authenticate`.
-fn keep_headers(answer: &mut HeaderMap, said: HeaderMap) {
-    let mut name = None;
-    for (next, value) in said {
-        name = next.or(name);
-        match &name {
-            Some(name) if *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH => {
-                answer.append(name.clone(), value);
-            }
-            _ => {}
-        }
-    }
-}
-
-fn json(problem: &Problem, lang: Lang, request_id: String) -> Response {
-    let (status, slug, title) = problem.kind.parts();
-    let body = ProblemBody {
-        slug,
-        title,
-        status: status.as_u16(),
-        detail: problem.detail.clone(),
-        errors: problem
-            .errors
-            .iter()
-            .map(|error| FieldProblem {
-                field: error.field,
-                code: error.fault.code(),
-                message: pages::message(lang, error),
-                suggestions: error.suggestions.clone(),
-            })
-            .collect(),
-        reference: problem.kept(),
-        request_id,
-    };
-    let mut response = Json(body).into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
-    retry_after(problem, headers);
-    response
 }
 
 /// Tells when to come back.

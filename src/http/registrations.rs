@@ -19,12 +19,14 @@ use crate::{
     domain::photo::{self, Photo, PhotoError},
     domain::registration::{Fault, NewRegistration, RawText, Reference, Registration, StoredPhoto},
     foundation::clock::now,
-    http::state::App,
+    http::state::AppState,
     http::{
         form::{self, FormError, Held, ReadForm},
-        pages::{self, Language},
+        negotiate::{Language, lang_of, wants_page},
+        pages,
         problem::{Kind, Problem},
         staff::Staff,
+        tell::ProblemBody,
     },
 };
 
@@ -110,21 +112,21 @@ pub(super) struct FormBody {
         (status = 201, description = "Registered", body = RegisteredBody, headers(("Location" = String))),
         (status = 200, description = "Registered before, under the same key and with the same content", body = RegisteredBody, headers(("Idempotent-Replayed" = String))),
         (status = 303, description = "To the confirmation page, for a browser"),
-        (status = 400, description = "`malformed`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: from another site", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "`timeout`: the upload paused or took too long", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "`idempotency-key-reused` or `already-registered`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "`too-large`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported-media`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`, with every fault of every field", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "`busy`: the proxy has had too many from this address", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
-        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable` or `busy`; safe to retry with the same key", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 400, description = "`malformed`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "`forbidden`: from another site", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "`timeout`: the upload paused or took too long", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`idempotency-key-reused` or `already-registered`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "`too-large`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported-media`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`, with every fault of every field", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "`busy`: the proxy has had too many from this address", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable` or `busy`; safe to retry with the same key", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
-pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
-    let lang = pages::lang_of(request.uri(), request.headers());
-    let wants_page = pages::wants_page(request.headers());
+pub(super) async fn create(State(app): State<Arc<AppState>>, request: Request) -> Response {
+    let lang = lang_of(request.uri(), request.headers());
+    let wants_page = wants_page(request.headers());
     let mut typed = pages::Typed::default();
     let _in_flight = InFlight::begin();
     match register(&app, request, &mut typed).await {
@@ -154,7 +156,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
 
 /// A phone that opens the tab of a sent form anew asks for its address with GET: it gets the form.
 pub(super) async fn reopened(headers: HeaderMap, Language(lang): Language) -> Response {
-    if pages::wants_page(&headers) {
+    if wants_page(&headers) {
         Redirect::to(&format!("/?lang={}", lang.code())).into_response()
     } else {
         let allow = [(header::ALLOW, HeaderValue::from_static("POST"))];
@@ -192,7 +194,7 @@ fn count(registered: &Registered) {
 }
 
 async fn register(
-    app: &App,
+    app: &AppState,
     request: Request,
     typed: &mut pages::Typed,
 ) -> Result<Registered, Problem> {
@@ -256,7 +258,7 @@ async fn clean(
     cleaning.await.map_err(|_| Problem::new(Kind::Internal))
 }
 
-fn created(app: &App, registered: &Registered) -> Response {
+fn created(app: &AppState, registered: &Registered) -> Response {
     let Registration {
         reference,
         city,
@@ -298,20 +300,20 @@ impl From<FormError> for Problem {
     params(("reference" = String, Path, description = "Any case, with or without the dash")),
     responses(
         (status = 200, description = "It exists", body = ProofBody),
-        (status = 404, description = "`not-found`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 404, description = "`not-found`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn show(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     Path(reference): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
     let registration = find(&app, &reference).await?;
     let city = app.cities.named(registration.city);
-    Ok(if pages::wants_page(request.headers()) {
-        let lang = pages::lang_of(request.uri(), request.headers());
+    Ok(if wants_page(request.headers()) {
+        let lang = lang_of(request.uri(), request.headers());
         pages::registered(&app, &registration, &city, lang)
     } else {
         Json(ProofBody {
@@ -331,14 +333,14 @@ pub(super) async fn show(
     responses(
         (status = 200, description = "JPEG, PNG or WebP", content_type = "image/jpeg"),
         (status = 303, description = "To the sign-in page, for a browser"),
-        (status = 401, description = "`unauthorized`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`not-found`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 401, description = "`unauthorized`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`not-found`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn photo(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     staff: Staff,
     Path(reference): Path<String>,
 ) -> Result<Response, Problem> {
@@ -366,7 +368,7 @@ pub(super) async fn photo(
     Ok((headers, bytes).into_response())
 }
 
-async fn find(app: &App, reference: &str) -> Result<Registration, Problem> {
+async fn find(app: &AppState, reference: &str) -> Result<Registration, Problem> {
     let reference = Reference::parse(reference).ok_or(Problem::new(Kind::NotFound))?;
     let found = app.store.find(reference).await?;
     found.ok_or(Problem::new(Kind::NotFound))

@@ -17,11 +17,12 @@ use crate::{
     domain::city::City,
     domain::registration,
     foundation::lang::Lang,
-    http::state::App,
+    http::state::AppState,
     http::{
-        pages::Language,
+        negotiate::Language,
         problem::{Kind, Problem},
         staff::Staff,
+        tell::ProblemBody,
     },
 };
 
@@ -45,15 +46,15 @@ pub(super) struct ReportQuery {
     responses(
         (status = 200, description = "A Summary tab and one tab per city", content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         (status = 303, description = "To the sign-in page, for a browser"),
-        (status = 400, description = "`malformed`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthorized`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: no such city", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`busy` or `unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 400, description = "`malformed`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "`unauthorized`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: no such city", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`busy` or `unavailable`", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn xlsx(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     staff: Staff,
     Query(query): Query<ReportQuery>,
     Language(lang): Language,
@@ -67,15 +68,15 @@ pub(super) async fn xlsx(
     responses(
         (status = 200, description = "Header and rows", content_type = "text/csv"),
         (status = 303, description = "To the sign-in page, for a browser"),
-        (status = 400, description = "`malformed`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthorized`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: no such city", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = super::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`busy` or `unavailable`", body = super::problem::ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 400, description = "`malformed`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "`unauthorized`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`: no such city", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`busy` or `unavailable`", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn csv(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     staff: Staff,
     Query(query): Query<ReportQuery>,
     Language(lang): Language,
@@ -84,7 +85,7 @@ pub(super) async fn csv(
 }
 
 async fn stream(
-    app: &App,
+    app: &AppState,
     staff: &Staff,
     format: Format,
     query: ReportQuery,
@@ -101,21 +102,16 @@ async fn stream(
         lang,
         zone: app.time_zone.clone(),
         instance: app.instance.clone(),
-        public_url: app.public_url.clone(),
+        origin: app.origin.clone(),
         cities: app.cities.clone(),
         keyring: app.keyring.clone(),
         actor: staff.actor.clone(),
     };
     let board = app.board.clone();
-    let body = report::stream(
-        snapshot,
-        spec,
-        &app.shutdown.tracker,
-        |counted| async move {
-            let _permit = permit;
-            board.refresh(&counted).await
-        },
-    );
+    let body = report::stream(snapshot, spec, &app.tracker, |counted| async move {
+        let _permit = permit;
+        board.refresh(&counted).await
+    });
     let media_type = match format {
         Format::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         Format::Csv => "text/csv; charset=utf-8",
@@ -127,13 +123,13 @@ async fn stream(
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
-fn find_city(app: &App, text: String) -> Result<City, Problem> {
+fn find_city(app: &AppState, text: String) -> Result<City, Problem> {
     registration::find_city(Some(Ok(text)), &app.cities)
         .map_err(|error| Problem::invalid(vec![error]))
 }
 
 /// `padron-CITY-DATE.xlsx`, once in ASCII and once as it is (RFC 6266).
-fn file_name(city: Option<&City>, as_of: Timestamp, app: &App, format: Format) -> HeaderValue {
+fn file_name(city: Option<&City>, as_of: Timestamp, app: &AppState, format: Format) -> HeaderValue {
     let date = as_of.to_zoned(app.time_zone.clone()).date();
     let extension = format.extension();
     let place = city.map_or(String::new(), |city| format!("{}-", city.name));

@@ -1,8 +1,7 @@
 //! Staff: who they are, how a browser signs in, and the dashboard.
 //!
 //! A request is staff's when it carries the admin token (`Authorization: Bearer`) or the cookie of a
-//! session. Tokens are known by keyed fingerprints only, compared in constant time, and sessions are
-//! in the store, so that every replica knows them.
+//! session; `app::access` says whose they are.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
-use jiff::{Timestamp, ToSpan as _};
+use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -21,16 +20,14 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use crate::{
     foundation::clock::now,
     foundation::lang::Lang,
-    http::state::{ADMIN, App, TokenKind, tag_of_token},
+    http::state::AppState,
     http::{
-        pages::{self, Language},
+        negotiate::{Language, lang_of, wants_page},
+        pages,
         problem::{Kind, Problem},
     },
     store::StoreError,
 };
-
-/// How long a browser stays signed in.
-const SESSION_HOURS: i64 = 12;
 
 const DASHBOARD: &str = "/staff";
 const SIGN_IN: &str = "/staff/sign-in";
@@ -63,14 +60,14 @@ impl IntoResponse for NotStaff {
     }
 }
 
-impl FromRequestParts<Arc<App>> for Staff {
+impl FromRequestParts<Arc<AppState>> for Staff {
     type Rejection = NotStaff;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, NotStaff> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, NotStaff> {
         match actor(app, &parts.headers, now()).await {
             Ok(Some(actor)) => Ok(Self { actor }),
-            Ok(None) if pages::wants_page(&parts.headers) => {
-                let lang = pages::lang_of(&parts.uri, &parts.headers);
+            Ok(None) if wants_page(&parts.headers) => {
+                let lang = lang_of(&parts.uri, &parts.headers);
                 Err(NotStaff::SignIn(Redirect::to(&sign_in_for(
                     &parts.uri, lang,
                 ))))
@@ -85,7 +82,7 @@ impl FromRequestParts<Arc<App>> for Staff {
 }
 
 async fn actor(
-    app: &App,
+    app: &AppState,
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
@@ -95,48 +92,29 @@ async fn actor(
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     if let Some((_, token)) = bearer {
-        return Ok(is_admin(app, token).then(|| ADMIN.to_owned()));
+        return Ok(app.access.by_token(token));
     }
-    let Some(cookie) = CookieJar::from_headers(headers)
-        .get(cookie_name(app))
-        .cloned()
-    else {
-        return Ok(None);
-    };
-    let session = app
-        .store
-        .session(&tag(app, TokenKind::Session, cookie.value()), now)
-        .await?;
-    Ok(session.map(|session| session.actor))
+    match CookieJar::from_headers(headers).get(cookie_name(app)) {
+        Some(cookie) => app.access.by_session(cookie.value(), now).await,
+        None => Ok(None),
+    }
 }
 
-fn is_admin(app: &App, token: &str) -> bool {
-    tag(app, TokenKind::Admin, token.trim()).matches(&app.admin)
-}
-
-fn tag(app: &App, kind: TokenKind, token: &str) -> crate::foundation::seal::Tag {
-    tag_of_token(&app.keyring, kind, token)
-}
-
-/// Whether people reach padron over TLS; a Secure cookie would not come back otherwise.
-fn secure(app: &App) -> bool {
-    app.public_url.starts_with("https://")
-}
-
-fn cookie_name(app: &App) -> &'static str {
-    if secure(app) {
+fn cookie_name(app: &AppState) -> &'static str {
+    if app.origin.is_https() {
         "__Host-padron"
     } else {
         "padron"
     }
 }
 
-fn cookie(app: &App, value: String) -> Cookie<'static> {
+fn cookie(app: &AppState, value: String) -> Cookie<'static> {
     Cookie::build((cookie_name(app), value))
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
-        .secure(secure(app))
+        // A Secure cookie would not come back over plain HTTP.
+        .secure(app.origin.is_https())
         .build()
 }
 
@@ -178,11 +156,6 @@ pub(super) async fn sign_in_page(
     pages::sign_in(&query.code, &query.next, false, lang)
 }
 
-/// Whether an address is one that only staff open.
-pub(super) fn is_for_staff(path: &str) -> bool {
-    path.starts_with(DASHBOARD) || path.starts_with("/report.") || path.ends_with("/photo")
-}
-
 /// What was typed on it, the admin token or the code of the link, and where it leads.
 #[derive(Deserialize)]
 pub(super) struct SignIn {
@@ -194,21 +167,14 @@ pub(super) struct SignIn {
 
 /// Signs a browser in.
 pub(super) async fn sign_in(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     jar: CookieJar,
     Language(lang): Language,
     Form(typed): Form<SignIn>,
 ) -> Result<Response, Problem> {
-    let now = now();
-    let token = typed.token.trim();
-    let code = tag(&app, TokenKind::Code, token);
-    if !is_admin(&app, token) && app.store.end_session(&code, now).await?.is_none() {
-        tracing::warn!(target: "padron::audit", "sign-in refused");
+    let Some(session) = app.access.sign_in(&typed.token, now()).await? else {
         return Ok(pages::sign_in("", &typed.next, true, lang));
-    }
-    let expires_at = now + SESSION_HOURS.hours();
-    let session = app.new_token(TokenKind::Session, expires_at, now).await?;
-    tracing::info!(target: "padron::audit", actor = ADMIN, "signed in");
+    };
     let jar = jar.add(cookie(&app, session));
     let to = if is_local(&typed.next) {
         typed.next
@@ -220,13 +186,12 @@ pub(super) async fn sign_in(
 
 /// Signs a browser out, on every replica.
 pub(super) async fn sign_out(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     jar: CookieJar,
     Language(lang): Language,
 ) -> Result<Response, Problem> {
     if let Some(session) = jar.get(cookie_name(&app)) {
-        let tag = tag(&app, TokenKind::Session, session.value());
-        app.store.end_session(&tag, now()).await?;
+        app.access.sign_out(session.value(), now()).await?;
     }
     let jar = jar.remove(cookie(&app, String::new()));
     Ok((jar, Redirect::to(&page_in(SIGN_IN, lang))).into_response())
@@ -238,7 +203,7 @@ fn page_in(path: &str, lang: Lang) -> String {
 
 /// The dashboard.
 pub(super) async fn dashboard(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     _: Staff,
     Language(lang): Language,
 ) -> Result<Response, Problem> {

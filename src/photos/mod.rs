@@ -2,9 +2,9 @@
 //!
 //! Intake puts, staff open, the sweep lists and removes, `padron copy` copies. Every object name and
 //! every byte that lies in a bucket or folder is made here; type, size and key of a photo are in its
-//! record. `url` says where photos are, `bucket` how an S3 server is asked.
+//! record. `url` says where photos are, `s3` how an S3 server is asked.
 
-mod bucket;
+mod s3;
 mod url;
 
 use std::{
@@ -22,13 +22,13 @@ use object_store::{
 };
 use uuid::Uuid;
 
-use self::bucket::bucket_of;
+use self::s3::bucket_of;
+pub use self::s3::{S3, S3Style};
 pub use self::url::PhotosUrl;
 use crate::{
     domain::photo::Photo,
     domain::registration::{PhotoKey, StoredPhoto},
     foundation::seal::{DataKey, Keyring, OpenError, TagOf},
-    server::config::S3,
 };
 
 const PREFIX: &str = "photos";

@@ -1,17 +1,21 @@
 //! The settings: every option of the command line, each readable from a `PADRON_…` variable or, with
 //! `_FILE` added, from a file.
 //!
-//! Parsed once by `main`, taken apart by `App`. A wrong value stops the start with one sentence that
-//! names it. The documentation of each field is its `--help`.
+//! Composed of what each tier declares for itself, parsed once by `main`, taken apart by `serve` and the commands. A
+//! wrong value stops the start with one sentence that names it. The documentation of each field is its `--help`.
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Command, ValueEnum, builder::OsStr};
+use clap::{Args, Command, builder::OsStr};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::{photos::PhotosUrl, store::StoreUrl};
+use crate::{
+    foundation::origin::Origin,
+    photos::{PhotosUrl, S3},
+    store::StoreUrl,
+};
 
 /// Fewest characters of an admin token: a short one could be guessed.
 pub const MIN_TOKEN_CHARS: usize = 32;
@@ -38,8 +42,8 @@ pub struct Config {
     pub ops_listen: SocketAddr,
 
     /// What people type to reach the form, for links in reports; with TLS the staff cookie is Secure [default: the address of LISTEN]
-    #[arg(long, env = "PADRON_PUBLIC_URL", value_parser = public_url, global = true)]
-    pub public_url: Option<String>,
+    #[arg(long, env = "PADRON_PUBLIC_URL", global = true)]
+    pub public_url: Option<Origin>,
 
     /// Where records are kept: `sqlite:PATH` or `mongodb://USER:PASSWORD@HOST/DATABASE?replicaSet=NAME`
     #[arg(
@@ -106,74 +110,12 @@ pub struct Config {
     pub loki_url: Option<Url>,
 }
 
-/// Where an S3 server is and how it is asked; used only with `s3://…` photos.
-#[derive(Args, Clone, Debug)]
-pub struct S3 {
-    /// Address of the S3 server: `https://HOST`, or `http://HOST` in a network that you trust [default: Amazon's in the region]
-    #[arg(long = "s3-endpoint", env = "PADRON_S3_ENDPOINT", value_parser = public_url, global = true)]
-    pub endpoint: Option<String>,
-
-    /// Region of the bucket
-    #[arg(
-        long = "s3-region",
-        env = "PADRON_S3_REGION",
-        default_value = "us-east-1",
-        global = true
-    )]
-    pub region: String,
-
-    /// Where the bucket's name stands in an address
-    #[arg(
-        long = "s3-style",
-        env = "PADRON_S3_STYLE",
-        default_value = "path",
-        global = true
-    )]
-    pub style: S3Style,
-
-    /// Access key of the bucket
-    #[arg(
-        long = "s3-access-key",
-        env = "PADRON_S3_ACCESS_KEY",
-        hide_env_values = true,
-        global = true
-    )]
-    pub access_key: Option<SecretString>,
-
-    /// Secret key of the bucket
-    #[arg(
-        long = "s3-secret-key",
-        env = "PADRON_S3_SECRET_KEY",
-        hide_env_values = true,
-        global = true
-    )]
-    pub secret_key: Option<SecretString>,
-}
-
-/// Where the bucket's name stands in the address of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum S3Style {
-    /// `https://HOST/BUCKET/KEY`
-    Path,
-    /// `https://BUCKET.HOST/KEY`
-    Host,
-}
-
-fn public_url(text: &str) -> Result<String, String> {
-    let text = text.trim_end_matches('/');
-    let url: http::Uri = text.parse().map_err(|_| "not a URL".to_owned())?;
-    match (url.scheme_str(), url.authority(), url.path()) {
-        (Some("http" | "https"), Some(_), "" | "/") => Ok(text.to_owned()),
-        _ => Err("use http://HOST or https://HOST without a path".into()),
-    }
-}
-
 fn loki_url(text: &str) -> Result<Url, String> {
-    let fault = |_| "not a URL".to_owned();
-    public_url(text).and_then(|url| Url::parse(&url).map_err(fault))
+    let origin: Origin = text.parse()?;
+    Url::parse(&origin.to_string()).map_err(|_| "not a URL".to_owned())
 }
 
-pub(crate) fn admin_token(text: &str) -> Result<SecretString, String> {
+pub(super) fn admin_token(text: &str) -> Result<SecretString, String> {
     let text = text.trim();
     if text.chars().count() < MIN_TOKEN_CHARS {
         return Err(format!(
@@ -247,11 +189,12 @@ impl Config {
         self.instance.clone().unwrap_or_else(host)
     }
 
-    /// What people type to reach the form, without a slash at its end.
-    #[must_use]
-    pub fn public_url(&self) -> String {
-        self.public_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{}", self.listen))
+    /// What people type to reach the form.
+    ///
+    /// # Errors
+    /// Never with an address that could be listened on.
+    pub fn origin(&self) -> Result<Origin, String> {
+        let listen = || format!("http://{}", self.listen).parse();
+        self.public_url.clone().map_or_else(listen, Ok)
     }
 }

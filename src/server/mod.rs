@@ -1,24 +1,35 @@
-//! The server from its first line to its last: what `padron serve` and the tests run.
+//! The life of the process: settings, opening, listening, draining, letting go.
+//!
+//! [`serve`] is what `padron serve` and the tests call, and the one owner of the end: the work is a straight sequence,
+//! the deadline stands beside it. Nothing here knows what a request means.
 
-use std::{io::IsTerminal as _, time::Duration};
+mod background;
+pub mod config;
+mod listen;
+pub mod shutdown;
+pub mod tiers;
 
-use anyhow::Context as _;
-use tokio::net::TcpListener;
+use std::{io::IsTerminal as _, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    app::sweep,
-    foundation::clock::now,
-    foundation::telemetry,
-    http,
-    http::state::App,
-    server::config::Config,
-    server::shutdown::Shutdown,
-    server::tiers::{self, Answering, admin_token_path, is_embedded},
+pub use self::listen::listen;
+use self::{
+    background::Background,
+    config::Config,
+    shutdown::Shutdown,
+    tiers::{Tiers, admin_token, admin_token_path, is_embedded},
 };
 
-/// Time between two tidyings of the metrics.
-const UPKEEP: Duration = Duration::from_secs(5);
+use crate::{
+    app::{access::Access, board::Board, health::Health, sweep},
+    foundation::{clock::now, telemetry},
+    http::{self, state::AppState},
+};
+
+/// Reports that may stream at once; each holds a snapshot of the store and a few MiB.
+const REPORTS: usize = 4;
 
 /// How long letting go of the tiers may take once the drain is over.
 const ENDING: Duration = Duration::from_secs(10);
@@ -57,97 +68,111 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
     let first_start =
         is_embedded(&config) && config.admin_token.is_none() && !admin_token_path(&config).exists();
     let metrics = telemetry::metrics()?;
-    let app = App::open(&config, &shutdown).await?;
+    let app = state(&config, Tiers::open(&config).await?, &shutdown)?;
     metrics::gauge!(
         "padron_build_info", "version" => env!("CARGO_PKG_VERSION"), "replica" => app.instance.to_string()
     )
     .set(1);
     announce(&config, &app, first_start).await?;
 
-    // Followers hold nothing that must be finished, so they end with the drain's beginning; the ops
-    // listener answers until its end, so that the drain can be watched.
-    let drained = CancellationToken::new();
-    let background = tokio_util::task::TaskTracker::new();
-    let token = &shutdown.token;
-    background.spawn({
-        let (board, stop) = (app.board.clone(), token.clone());
-        async move { board.follow(stop).await }
-    });
-    background.spawn({
-        let (store, photos, stop) = (app.store.clone(), app.photos.clone(), token.clone());
-        async move { sweep::run(&*store, &photos, stop).await }
-    });
-    background.spawn({
-        let (store, photos, stop) = (app.store.clone(), app.photos.clone(), drained.clone());
-        async move { tiers::watch(&*store, &photos, stop).await }
-    });
-    let ops = http::ops_router(app.clone(), metrics);
-    background.spawn({
-        let stop = drained.clone();
-        async move { http::listen(listeners.ops, ops, stop).await }
-    });
-
-    background.spawn({
-        let stop = drained.clone();
-        async move {
-            while stop
-                .run_until_cancelled(tokio::time::sleep(UPKEEP))
-                .await
-                .is_some()
-            {
-                metrics.tidy();
-            }
-        }
-    });
-
     let router = http::router(app.clone());
-    let serving = http::listen(listeners.public, router, token.clone());
-    tokio::pin!(serving);
-    let served = tokio::select! {
-        served = &mut serving => served,
-        () = token.cancelled() => {
-            let late = tokio::time::sleep(shutdown.deadline);
-            tokio::select! {
-                served = async {
-                    let served = serving.await;
-                    shutdown.tracker.close();
-                    shutdown.tracker.wait().await;
-                    served
-                } => served,
-                () = late => {
-                    tracing::warn!("the drain took too long; what is still under way is cut");
-                    Ok(())
-                }
-            }
-        }
-    };
+    let ops = http::ops_router(app.clone(), metrics);
+    // Background loops stop when the shutdown begins; what lets the drain be watched stays up until it is over.
+    let stop = shutdown.token.clone();
+    let drained = CancellationToken::new();
+    let background = Background::new(app.health.clone());
+    let (board, store, photos, health) = (
+        app.board.clone(),
+        app.store.clone(),
+        app.photos.clone(),
+        app.health.clone(),
+    );
+    background.spawn("board", &stop, async move |stop| board.follow(stop).await);
+    background.spawn("sweep", &stop, async move |stop| {
+        sweep::run(&*store, &photos, stop).await;
+    });
+    background.spawn("health", &drained, async move |stop| {
+        health.watch(stop).await;
+    });
+    background.spawn("metrics", &drained, async move |stop| {
+        metrics.upkeep(stop).await;
+    });
+    background.spawn("ops listener", &drained, async move |stop| {
+        listen(listeners.ops, ops, stop).await;
+    });
 
-    shutdown.token.cancel();
+    let drain = async {
+        listen(listeners.public, router, stop.clone()).await;
+        shutdown.tracker.close();
+        shutdown.tracker.wait().await;
+    };
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(shutdown.deadline).await;
+    };
+    tokio::select! {
+        biased;
+        () = drain => {}
+        () = late => tracing::warn!("the drain took too long; what is still under way is cut"),
+    }
+
     drained.cancel();
-    background.close();
     let ending = async {
         app.store.close().await;
-        background.wait().await;
+        background.end().await;
     };
     if tokio::time::timeout(ENDING, ending).await.is_err() {
         tracing::warn!("the tiers did not let go in time");
     }
     tracing::info!("stopped");
-    served.context("the listener failed")
+    Ok(())
+}
+
+/// Builds what the handlers share over these tiers; tests put faulty ones here.
+///
+/// # Errors
+/// When there is no admin token and none can be made.
+pub fn state(config: &Config, tiers: Tiers, shutdown: &Shutdown) -> anyhow::Result<Arc<AppState>> {
+    let intake = tiers.intake(&shutdown.tracker);
+    let Tiers {
+        cities,
+        store,
+        photos,
+        keyring,
+    } = tiers;
+    let upload_memory = usize::try_from(config.upload_memory)? * 1024 * 1024;
+    Ok(Arc::new(AppState {
+        board: Board::new(store.clone(), cities.clone(), config.time_zone.clone()),
+        access: Access::new(store.clone(), keyring.clone(), &admin_token(config)?),
+        health: Arc::new(Health::new(store.clone(), photos.clone())),
+        intake,
+        cities,
+        store,
+        photos,
+        keyring,
+        instance: config.instance().into(),
+        origin: config.origin().map_err(anyhow::Error::msg)?,
+        time_zone: config.time_zone.clone(),
+        upload_budget: Arc::new(Semaphore::new(upload_memory)),
+        upload_memory,
+        reports: Arc::new(Semaphore::new(REPORTS)),
+        draining: shutdown.token.clone(),
+        tracker: shutdown.tracker.clone(),
+    }))
 }
 
 /// Says on standard error where everything is, because standard output carries the log.
-async fn announce(config: &Config, app: &App, first_start: bool) -> anyhow::Result<()> {
+async fn announce(config: &Config, app: &AppState, first_start: bool) -> anyhow::Result<()> {
     eprintln!(
         "padron {} serves on {}",
         env!("CARGO_PKG_VERSION"),
-        app.public_url
+        app.origin
     );
     if first_start {
-        let code = app.sign_in_code(now()).await?;
+        let code = app.access.sign_in_code(now()).await?;
         eprintln!(
             "  staff sign in  {}/staff/sign-in?code={code} (once, within a day)",
-            app.public_url
+            app.origin
         );
         eprintln!(
             "  admin token    {} (for every other time)",
@@ -160,7 +185,7 @@ async fn announce(config: &Config, app: &App, first_start: bool) -> anyhow::Resu
         "  keys           {} (keep a copy elsewhere: without it nothing can be read)",
         config.keys_file.display()
     );
-    let answering = Answering::ask(&*app.store, &app.photos).await;
+    let answering = app.health.ask().await;
     for (answer, tier) in [
         (answering.store, "record store (PADRON_STORE)"),
         (answering.photos, "photo store (PADRON_PHOTOS)"),

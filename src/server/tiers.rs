@@ -1,6 +1,6 @@
-//! The tiers of one register: records, photos, keys, and the way in.
+//! Opens the tiers of one register: records, photos, keys.
 //!
-//! Opened by `App` for a server and by the commands that work without one. The embedded tiers get what
+//! Called by `serve` and by the commands that work without a server. The embedded tiers get what
 //! they need on the first start: folders, database, key file. Tiers on servers may be away and come
 //! later. Everything that is wrong with a setting is found here, before any request.
 
@@ -12,24 +12,22 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use secrecy::SecretString;
+use tokio_util::task::TaskTracker;
 
+use super::config::{self, Config};
 use crate::{
+    app::{access::new_token, intake::Intake},
     domain::city::Cities,
-    server::config::Config,
-    app::intake::Intake,
+    foundation::seal::{KeyFileError, Keyring, write_private},
     photos::{Photos, PhotosUrl},
-    foundation::seal::{KeyFileError, Keyring},
     store::{self, Guard, Store, StoreError, StoreUrl},
 };
 
-/// How long a tier may take to say that it is there.
-const ANSWER: Duration = Duration::from_secs(1);
+/// How long a record store on a server may take to say whose keys it was sealed with; it may come later.
+const ADMISSION: Duration = Duration::from_secs(1);
 
-/// Time between two questions whether the tiers are there.
-const WATCH: Duration = Duration::from_secs(5);
-
-/// The tiers of one register, and the way in: what commands work with.
+/// The tiers of one register.
 pub struct Tiers {
     /// The catalogue.
     pub cities: Arc<Cities>,
@@ -37,18 +35,16 @@ pub struct Tiers {
     pub store: Arc<dyn Store>,
     /// The photos.
     pub photos: Photos,
-    /// The way in.
-    pub intake: Intake,
     /// Keys and tags.
     pub keyring: Arc<Keyring>,
 }
 
 impl Tiers {
-    /// Opens the tiers that `config` names; `tracker` is told of registrations under way.
+    /// Opens the tiers that `config` names.
     ///
     /// # Errors
     /// One sentence that names the setting or file, and what to do.
-    pub async fn open(config: &Config, tracker: &TaskTracker) -> anyhow::Result<Self> {
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let cities = match &config.cities {
             Some(path) => {
                 Cities::read(path).with_context(|| format!("PADRON_CITIES: {}", path.display()))?
@@ -70,7 +66,7 @@ impl Tiers {
             guard.admit().await
         } else {
             // It may come later: the guard asks again, and lets nothing through before.
-            match tokio::time::timeout(ANSWER, guard.admit()).await {
+            match tokio::time::timeout(ADMISSION, guard.admit()).await {
                 Ok(Err(StoreError::Unavailable(_) | StoreError::Uncertain(_))) | Err(_) => Ok(()),
                 Ok(answer) => answer,
             }
@@ -85,73 +81,21 @@ impl Tiers {
             .context("PADRON_PHOTOS: the photo store cannot be opened")?;
         Ok(Self {
             cities: Arc::new(cities),
-            intake: Intake::new(
-                store.clone(),
-                photos.clone(),
-                keyring.clone(),
-                tracker.clone(),
-            ),
             store,
             photos,
             keyring,
         })
     }
-}
 
-/// Which tiers answered within a second, and why the others did not.
-#[derive(Debug)]
-pub struct Answering {
-    /// The records.
-    pub store: Result<(), String>,
-    /// The photos.
-    pub photos: Result<(), String>,
-}
-
-impl Answering {
-    /// Asks both tiers at once.
-    pub async fn ask(store: &dyn Store, photos: &Photos) -> Self {
-        let (store, photos) = tokio::join!(answer(store.ping()), answer(photos.ping()));
-        Self { store, photos }
-    }
-
-    /// Whether both did.
+    /// The way in; `tracker` is told of registrations under way.
     #[must_use]
-    pub fn all(&self) -> bool {
-        self.store.is_ok() && self.photos.is_ok()
-    }
-}
-
-async fn answer<E: std::error::Error>(
-    ping: impl Future<Output = Result<(), E>>,
-) -> Result<(), String> {
-    match tokio::time::timeout(ANSWER, ping).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
-    }
-}
-
-/// Asks both tiers every few seconds until `stop`, and tells the log and the metrics.
-pub async fn watch(store: &dyn Store, photos: &Photos, stop: CancellationToken) {
-    let (mut store_up, mut photos_up) = (true, true);
-    loop {
-        let now = Answering::ask(store, photos).await;
-        for (tier, up, answer) in [
-            ("store", &mut store_up, now.store),
-            ("photos", &mut photos_up, now.photos),
-        ] {
-            metrics::gauge!("padron_tier_up", "tier" => tier)
-                .set(f64::from(u8::from(answer.is_ok())));
-            match &answer {
-                Err(error) if *up => tracing::error!(tier, error, "the tier is away"),
-                Ok(()) if !*up => tracing::info!(tier, "the tier is back"),
-                _ => {}
-            }
-            *up = answer.is_ok();
-        }
-        let pause = tokio::time::sleep(WATCH);
-        if stop.run_until_cancelled(pause).await.is_none() {
-            return;
-        }
+    pub fn intake(&self, tracker: &TaskTracker) -> Intake {
+        Intake::new(
+            self.store.clone(),
+            self.photos.clone(),
+            self.keyring.clone(),
+            tracker.clone(),
+        )
     }
 }
 
@@ -165,6 +109,39 @@ pub fn is_embedded(config: &Config) -> bool {
 #[must_use]
 pub fn admin_token_path(config: &Config) -> PathBuf {
     config.keys_file.with_file_name("admin-token")
+}
+
+/// The admin token of the settings, or the one that the first start made.
+///
+/// # Errors
+/// One sentence, when there is none and none can be made.
+pub(super) fn admin_token(config: &Config) -> anyhow::Result<SecretString> {
+    if let Some(token) = &config.admin_token {
+        return Ok(token.clone());
+    }
+    if !is_embedded(config) {
+        bail!(
+            "PADRON_ADMIN_TOKEN: is missing; make one with `openssl rand -hex 32` and give every replica the same"
+        );
+    }
+    let path = admin_token_path(config);
+    let shown = path.display();
+    match fs::read_to_string(&path) {
+        Ok(token) => config::admin_token(&token)
+            .map_err(|fault| anyhow::anyhow!("{shown}: the admin token {fault}")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let token = new_token();
+            write_private(&path, format!("{token}\n").as_bytes()).with_context(|| {
+                format!(
+                    "{shown} cannot be made; set PADRON_ADMIN_TOKEN or mend the folder's rights"
+                )
+            })?;
+            Ok(token.into())
+        }
+        Err(error) => {
+            bail!("{shown} cannot be read ({error}); set PADRON_ADMIN_TOKEN or mend its rights")
+        }
+    }
 }
 
 fn make_folders(config: &Config) -> anyhow::Result<()> {

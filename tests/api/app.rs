@@ -13,8 +13,11 @@ use axum::{
 use clap::Parser;
 use http_body_util::BodyExt as _;
 use padron::{
-    app::intake::Intake, http::state::App, server::config::Config, server::shutdown::Shutdown,
-    server::tiers::Tiers, store::Store,
+    http::state::AppState,
+    server::shutdown::Shutdown,
+    server::tiers::Tiers,
+    server::{self, config::Config},
+    store::Store,
 };
 use tower::ServiceExt as _;
 
@@ -31,7 +34,7 @@ struct Arguments {
 }
 
 pub(crate) struct TestApp {
-    pub(crate) app: Arc<App>,
+    pub(crate) app: Arc<AppState>,
     pub(crate) place: Place,
     router: Router,
 }
@@ -90,16 +93,7 @@ impl TestApp {
     pub(crate) async fn with_store<S: Store>(wrap: impl FnOnce(Arc<dyn Store>) -> Arc<S>) -> Self {
         Self::build(Place::new(), &[], |tiers| {
             let store: Arc<dyn Store> = wrap(tiers.store.clone());
-            Tiers {
-                intake: Intake::new(
-                    store.clone(),
-                    tiers.photos.clone(),
-                    tiers.keyring.clone(),
-                    tokio_util::task::TaskTracker::new(),
-                ),
-                store,
-                ..tiers
-            }
+            Tiers { store, ..tiers }
         })
         .await
     }
@@ -113,8 +107,8 @@ impl TestApp {
     async fn build(place: Place, more: &[&str], change: impl FnOnce(Tiers) -> Tiers) -> Self {
         let config = config(&place, more);
         let shutdown = Shutdown::new(Duration::from_secs(5));
-        let tiers = Tiers::open(&config, &shutdown.tracker).await.unwrap();
-        let app = App::new(&config, change(tiers), &shutdown).unwrap();
+        let tiers = Tiers::open(&config).await.unwrap();
+        let app = server::state(&config, change(tiers), &shutdown).unwrap();
         let router = padron::http::router(app.clone());
         Self { app, place, router }
     }

@@ -213,7 +213,7 @@ async fn a_session_survives_a_restart() {
 async fn the_code_of_the_link_signs_in_once() {
     let app = TestApp::new().await;
     let now = "2026-11-21T12:00:00Z".parse().unwrap();
-    let code = app.app.sign_in_code(now).await.unwrap();
+    let code = app.app.access.sign_in_code(now).await.unwrap();
     let page = app
         .page(&format!("/staff/sign-in?code={code}"))
         .await
@@ -225,7 +225,7 @@ async fn the_code_of_the_link_signs_in_once() {
         401,
         "a code is no session"
     );
-    let fresh = app.app.sign_in_code(jiff_now()).await.unwrap();
+    let fresh = app.app.access.sign_in_code(jiff_now()).await.unwrap();
     assert_eq!(sign_in(&app, &fresh).await.status, 303);
     assert_eq!(sign_in(&app, &fresh).await.status, 401, "only once");
 }
@@ -234,7 +234,7 @@ async fn the_code_of_the_link_signs_in_once() {
 async fn an_old_code_signs_nobody_in() {
     let app = TestApp::new().await;
     let long_ago = "2020-01-01T00:00:00Z".parse().unwrap();
-    let code = app.app.sign_in_code(long_ago).await.unwrap();
+    let code = app.app.access.sign_in_code(long_ago).await.unwrap();
     let answer = sign_in(&app, &code).await;
     assert_eq!(answer.status, 401);
     assert!(answer.header("set-cookie").is_empty());

@@ -44,7 +44,7 @@ fn rig(format: Format, rows: u64) -> Rig {
         lang: Lang::Es,
         zone: jiff::tz::TimeZone::UTC,
         instance: "test-1".into(),
-        public_url: "https://padron.example".into(),
+        origin: "https://padron.example".parse().unwrap(),
         cities: Arc::new(Cities::embedded().unwrap()),
         keyring: keyring.clone(),
         actor: "admin".into(),

@@ -17,7 +17,7 @@ use padron::{
     domain::registration::{PhotoKey, StoredPhoto},
     foundation::seal::Keyring,
     photos::{Photos, PhotosUrl},
-    server::config::{S3, S3Style},
+    photos::{S3, S3Style},
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -186,7 +186,7 @@ fn bucket(variable: &str) -> (Tier, ()) {
 /// How the S3 server at `endpoint` is asked.
 pub(crate) fn s3(endpoint: &str) -> S3 {
     S3 {
-        endpoint: Some(endpoint.into()),
+        endpoint: Some(endpoint.parse().unwrap()),
         region: "us-east-1".into(),
         style: S3Style::Path,
         access_key: Some(S3_KEY.into()),

@@ -15,8 +15,8 @@ use object_store::path::Path;
 use padron::{
     domain::registration::{PhotoKey, StoredPhoto},
     foundation::seal::Keyring,
+    photos::S3,
     photos::{Photos, PhotosError, PhotosUrl},
-    server::config::S3,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -62,7 +62,7 @@ impl Receiver {
         let router = Router::new()
             .route("/loki/api/v1/push", post(push))
             .layer(DefaultBodyLimit::disable());
-        tokio::spawn(padron::http::listen(
+        tokio::spawn(padron::server::listen(
             listener,
             router,
             CancellationToken::new(),

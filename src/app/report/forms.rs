@@ -273,7 +273,7 @@ impl Report {
 
     fn photo_address(&self, row: &Row, reference: &str) -> String {
         if row.has_photo {
-            format!("{}/registrations/{reference}/photo", self.spec.public_url)
+            format!("{}/registrations/{reference}/photo", self.spec.origin)
         } else {
             String::new()
         }

@@ -29,6 +29,7 @@ use crate::{
     domain::city::{Cities, City},
     domain::totals::Counted,
     foundation::lang::Lang,
+    foundation::origin::Origin,
     foundation::seal::{Keyring, OpenError},
     store::{Snapshot, StoreError},
 };
@@ -67,7 +68,7 @@ pub struct ReportSpec {
     /// The replica that writes it.
     pub instance: Arc<str>,
     /// What the photos' addresses begin with.
-    pub public_url: Arc<str>,
+    pub origin: Origin,
     /// Names of the cities.
     pub cities: Arc<Cities>,
     /// Opens the rows.

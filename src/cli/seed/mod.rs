@@ -41,10 +41,12 @@ pub(super) struct Seed {
 impl Seed {
     pub(super) async fn run(&self, config: &Config) -> anyhow::Result<()> {
         let tracker = TaskTracker::new();
-        let tiers = Tiers::open(config, &tracker).await?;
+        let tiers = Tiers::open(config).await?;
         let people = People::new(&tiers.cities)?;
         let progress = progress_bar(self.count, "people")?;
-        let seeded = self.register(&people, &tiers.intake, &progress).await;
+        let seeded = self
+            .register(&people, &tiers.intake(&tracker), &progress)
+            .await;
         tiers.store.close().await;
         seeded?;
         progress.finish();

@@ -3,11 +3,18 @@
 //! Modules count by name; the list says what the names mean, on `/metrics` and in the operator's
 //! documentation, and which values their labels may have.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
+use tokio_util::sync::CancellationToken;
+
+/// Time between two foldings of what was recorded.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Upper bounds of the latency histograms, in seconds.
 const SECONDS: [f64; 11] = [
@@ -298,9 +305,16 @@ impl Metrics {
         self.handle.render()
     }
 
-    /// Tidies up what was recorded; it would pile up until somebody asks for the metrics.
-    pub fn tidy(&self) {
-        self.handle.run_upkeep();
+    /// Folds what was recorded into its histograms every few seconds until `stop`; it would pile up until somebody
+    /// asks for the metrics.
+    pub async fn upkeep(&self, stop: CancellationToken) {
+        while stop
+            .run_until_cancelled(tokio::time::sleep(UPKEEP))
+            .await
+            .is_some()
+        {
+            self.handle.run_upkeep();
+        }
     }
 }
 

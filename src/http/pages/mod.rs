@@ -6,12 +6,12 @@
 mod sentences;
 mod views;
 
-use std::{collections::BTreeMap, convert::Infallible, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use askama::Template;
 use axum::{
-    extract::{FromRequestParts, Path},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
+    extract::Path,
+    http::{HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 use sha2::{Digest as _, Sha256};
@@ -26,8 +26,9 @@ use crate::{
     domain::registration::{Fault, Field, Reference, Registration, RegistrationForm},
     domain::totals::Totals,
     foundation::lang::Lang,
+    http::negotiate::Language,
     http::problem::{Kind, Problem, retry_after},
-    http::state::App,
+    http::state::AppState,
 };
 
 /// Size of the chart on the dashboard: what `/chart.png` is without parameters.
@@ -83,38 +84,6 @@ pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Problem>
     Ok((headers, asset.content).into_response())
 }
 
-/// Whether the client is a browser that shows a page.
-pub(super) fn wants_page(headers: &HeaderMap) -> bool {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/html"))
-}
-
-/// `?lang=`, or else what the browser prefers.
-pub(super) fn lang_of(uri: &Uri, headers: &HeaderMap) -> Lang {
-    let asked = uri.query().unwrap_or_default().split('&');
-    let asked = asked
-        .filter_map(|pair| pair.strip_prefix("lang="))
-        .find_map(Lang::parse);
-    let preferred = || {
-        let header = headers.get(header::ACCEPT_LANGUAGE);
-        Lang::negotiate(header.and_then(|value| value.to_str().ok()))
-    };
-    asked.unwrap_or_else(preferred)
-}
-
-/// The language of an answer, as an extractor.
-pub(super) struct Language(pub(super) Lang);
-
-impl<S: Sync> FromRequestParts<S> for Language {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(lang_of(&parts.uri, &parts.headers)))
-    }
-}
-
 /// What was typed into the form, to be shown again.
 #[derive(Default)]
 pub(super) struct Typed {
@@ -155,7 +124,7 @@ pub(super) async fn form(Language(lang): Language) -> Response {
 }
 
 /// The form with what was typed and what is wrong with it.
-pub(super) fn form_again(app: &App, typed: &Typed, problem: Problem, lang: Lang) -> Response {
+pub(super) fn form_again(app: &AppState, typed: &Typed, problem: Problem, lang: Lang) -> Response {
     let (_, sentence) = sentences::for_citizens(problem.kind, lang.texts());
     let mut errors: Vec<_> = problem
         .errors
@@ -236,7 +205,7 @@ pub(super) fn confirmation(reference: Reference, lang: Lang) -> String {
 
 /// The confirmation.
 pub(super) fn registered(
-    app: &App,
+    app: &AppState,
     registration: &Registration,
     city: &City,
     lang: Lang,
@@ -270,7 +239,7 @@ pub(super) fn sign_in(code: &str, next: &str, failed: bool, lang: Lang) -> Respo
 }
 
 /// The dashboard.
-pub(super) fn dashboard(app: &App, totals: &Totals, lang: Lang) -> Response {
+pub(super) fn dashboard(app: &AppState, totals: &Totals, lang: Lang) -> Response {
     let counted = totals.largest_first();
     let named: Vec<(CityCode, City, u64)> = counted
         .into_iter()
