@@ -10,6 +10,7 @@
 mod away;
 mod copy;
 mod crowd;
+mod drain;
 mod durability;
 mod logs;
 mod loki;

@@ -1,0 +1,125 @@
+//! The drain: a registration whose client has gone is finished before the process lets go of its tiers.
+//!
+//! [`padron::serve`] itself is called, as `main` calls it, because fifty processes would take minutes.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, extract::Request, http::Method};
+use clap::Parser as _;
+use futures::future::join_all;
+use padron::{
+    Listeners,
+    server::{config::Config, shutdown::Shutdown, tiers::Tiers},
+};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
+use tokio_util::sync::CancellationToken;
+
+const RUNS: usize = 50;
+
+/// How long the photo server takes for a photo: longer than everything else of a run together.
+const SLOW: Duration = Duration::from_millis(1500);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_whose_client_has_gone_is_finished() {
+    let runs = join_all((0..RUNS).map(|_| tokio::spawn(kept_by_the_drain()))).await;
+    let kept = runs.into_iter().filter(|kept| *kept.as_ref().unwrap());
+    assert_eq!(kept.count(), RUNS);
+}
+
+/// Whether a server kept the registration of a client that sent it, hung up, and saw no answer.
+async fn kept_by_the_drain() -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let putting = Arc::new(Notify::new());
+    let s3 = slow_s3(putting.clone()).await;
+    let config = config(folder.path(), &s3);
+    let listeners = Listeners::bind(&config).await.unwrap();
+    let address = listeners.public.local_addr().unwrap();
+    let shutdown = Shutdown::new(Duration::from_secs(30));
+    let serving = tokio::spawn(padron::serve(config.clone(), listeners, shutdown.clone()));
+
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(&registration()).await.unwrap();
+    putting.notified().await;
+    drop(client);
+    // Long enough for the server to see that nobody waits any more: no connection is open when the drain begins.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    shutdown.token.cancel();
+    serving.await.unwrap().unwrap();
+
+    let tiers = Tiers::open(&config).await.unwrap();
+    let totals = tiers.store.totals().await.unwrap();
+    tiers.store.close().await;
+    totals.counts.values().sum::<u64>() == 1
+}
+
+fn config(folder: &std::path::Path, s3: &str) -> Config {
+    #[derive(clap::Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        config: Config,
+    }
+    let folder = folder.display();
+    let arguments = [
+        "padron".to_owned(),
+        "--listen=127.0.0.1:0".to_owned(),
+        "--ops-listen=127.0.0.1:0".to_owned(),
+        format!("--store=sqlite:{folder}/padron.db"),
+        format!("--keys-file={folder}/keys"),
+        "--photos=s3://photos".to_owned(),
+        format!("--s3-endpoint={s3}"),
+        "--s3-access-key=padron".to_owned(),
+        "--s3-secret-key=padron".to_owned(),
+    ];
+    Arguments::try_parse_from(arguments).unwrap().config
+}
+
+/// A photo server that takes its time for photos, and tells when one has begun to arrive.
+async fn slow_s3(putting: Arc<Notify>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = async move |request: Request| {
+        let photo = request.uri().path().starts_with("/photos/photos/");
+        if request.method() == Method::PUT && photo {
+            putting.notify_one();
+            tokio::time::sleep(SLOW).await;
+        }
+        [("etag", "\"1\"")]
+    };
+    let router = Router::new().fallback(answer);
+    tokio::spawn(padron::server::listen(
+        listener,
+        router,
+        CancellationToken::new(),
+    ));
+    format!("http://{address}")
+}
+
+/// A whole request.
+fn registration() -> Vec<u8> {
+    let mut body = Vec::new();
+    for (field, content) in [
+        ("name=\"name\"", "Ana María Ñáñez".as_bytes()),
+        ("name=\"city\"", b"11001"),
+        (
+            "name=\"photo\"; filename=\"card.jpg\"",
+            include_bytes!("../../fixtures/card.jpg"),
+        ),
+    ] {
+        body.extend(format!("--X\r\nContent-Disposition: form-data; {field}\r\n\r\n").into_bytes());
+        body.extend(content);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--X--\r\n");
+    let mut request = format!(
+        "POST /registrations HTTP/1.1\r\nHost: padron\r\nContent-Type: multipart/form-data; boundary=X\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    request.extend(body);
+    request
+}
