@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /padron
 # rust-toolchain.toml stays out: the image is that toolchain, and the file would have it fetch formatter and linter.

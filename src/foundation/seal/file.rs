@@ -7,7 +7,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown},
     path::Path,
 };
 
@@ -95,17 +95,24 @@ impl Keyring {
         write_private(path, self.to_text().as_bytes())
     }
 
-    /// Replaces the key file in one step: a crash leaves the old one or the new one.
+    /// Replaces the key file in one step: a crash leaves the old one or the new one. Mode and owner stay what they
+    /// were, because a file that replicas share is read by other accounts.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written, or not be given to its owner; the old one is then untouched.
     pub fn replace(&self, path: &Path) -> io::Result<()> {
+        let known = fs::metadata(path)?;
         let next = path.with_extension("next");
         match fs::remove_file(&next) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         write_private(&next, self.to_text().as_bytes())?;
+        let made = fs::metadata(&next)?;
+        if (made.uid(), made.gid()) != (known.uid(), known.gid()) {
+            chown(&next, Some(known.uid()), Some(known.gid()))?;
+        }
+        fs::set_permissions(&next, known.permissions())?;
         fs::rename(&next, path)?;
         sync_folder(path)
     }

@@ -91,3 +91,22 @@ fn a_damaged_key_file_names_the_line() {
     changed.push('=');
     assert!(error(&[lines[3], &changed]).starts_with("line 2"));
 }
+
+#[test]
+fn a_key_file_that_is_replaced_keeps_its_mode_and_owner() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let mut keyring = Keyring::generate();
+    keyring.create(&path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+    // Only root may give a file away; for others the owner is their own before and after.
+    let _ = chown(&path, Some(65532), Some(65532));
+    let before = std::fs::metadata(&path).unwrap();
+    keyring.rotate();
+    keyring.replace(&path).unwrap();
+    let after = std::fs::metadata(&path).unwrap();
+    assert_eq!(after.mode() & 0o777, 0o444);
+    assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
+    assert_eq!(Keyring::read(&path).unwrap().to_text(), keyring.to_text());
+}
