@@ -122,12 +122,33 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Signal(who, signal) => {
-                write!(f, "{who}: SIG{}", format!("{signal:?}").to_uppercase())
-            }
-            Self::Wire(who, wire) => write!(f, "connections to {who}: {wire:?}"),
+            Self::Signal(who, signal) => write!(f, "{who}: {}", happens(*signal)),
+            Self::Wire(who, wire) => write!(f, "connections to {who}: {wire}"),
             Self::FullDisk => f.write_str("the photos' disk is full"),
         }
+    }
+}
+
+fn happens(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Kill => "killed (SIGKILL)",
+        Signal::Stop => "frozen (SIGSTOP)",
+        Signal::Term => "told to end (SIGTERM)",
+        Signal::Cont => "goes on (SIGCONT)",
+    }
+}
+
+impl fmt::Display for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CutAnswers => "cut within an answer",
+            Self::CutRequests => "cut within a request",
+            Self::Delayed => "delayed",
+            Self::Throttled => "throttled",
+            Self::Refused => "refused",
+            Self::HalfOpen => "open, and nothing comes any more",
+            Self::Reset => "reset",
+        })
     }
 }
 
