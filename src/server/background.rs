@@ -46,3 +46,55 @@ impl Background {
         self.tasks.wait().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        foundation::seal::Keyring,
+        photos::{Photos, PhotosUrl, S3, S3Style},
+        store::{self, StoreUrl},
+    };
+
+    async fn health(folder: &std::path::Path) -> Arc<Health> {
+        let url = StoreUrl::Sqlite(folder.join("padron.db"));
+        let store = store::connect(&url).await.unwrap();
+        let s3 = S3 {
+            endpoint: None,
+            region: String::new(),
+            style: S3Style::Path,
+            access_key: None,
+            secret_key: None,
+        };
+        let url = PhotosUrl::File(folder.to_owned());
+        let photos = Photos::connect(&url, &s3, Arc::new(Keyring::generate())).unwrap();
+        Arc::new(Health::new(store, photos))
+    }
+
+    #[tokio::test]
+    async fn a_background_task_that_ends_by_itself_makes_the_process_unready() {
+        let folder = tempfile::tempdir().unwrap();
+        for ends in ["it ends", "it panics"] {
+            let health = health(folder.path()).await;
+            let background = Background::new(health.clone());
+            assert_eq!(health.fault().await, None);
+            background.spawn("test", &CancellationToken::new(), async move |_| {
+                assert_ne!(ends, "it panics", "on purpose");
+            });
+            background.end().await;
+            assert!(health.fault().await.is_some(), "{ends}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_background_task_that_was_told_to_stop_is_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let health = health(folder.path()).await;
+        let background = Background::new(health.clone());
+        let stop = CancellationToken::new();
+        background.spawn("test", &stop, async move |stop| stop.cancelled().await);
+        stop.cancel();
+        background.end().await;
+        assert_eq!(health.fault().await, None);
+    }
+}

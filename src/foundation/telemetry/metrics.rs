@@ -183,6 +183,14 @@ pub const METRICS: &[Metric] = &[
         &[label("tier", &["store", "photos"])],
         "1 when the tier answered within a second, asked every 5 s; otherwise 0",
     ),
+    counter(
+        "padron_background_tasks_ended_total",
+        &[label(
+            "task",
+            &["board", "health", "metrics", "ops listener", "sweep"],
+        )],
+        "Tasks that must run as long as the process and have ended; restart it",
+    ),
     histogram(
         "padron_mongodb_command_duration_seconds",
         &[label("command", &[]), label("outcome", &["ok", "failed"])],
