@@ -7,6 +7,7 @@ COPY src src
 COPY static static
 COPY templates templates
 COPY fixtures fixtures
+COPY testkit testkit
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/padron/target \
     cargo build --release --locked --bin padron && cp target/release/padron /usr/local/bin/ && mkdir /data

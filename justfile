@@ -12,9 +12,9 @@ test:
 
 # Formatting, clippy, the import rule.
 lint:
-    cargo fmt --check
+    cargo fmt --all --check
     .ci/import-rule
-    cargo clippy --all-targets -- -D warnings
+    cargo clippy --workspace --all-targets -- -D warnings
 
 # Everything that must hold before a change lands.
 ci:

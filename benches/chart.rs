@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn app(folder: &std::path::Path) -> anyhow::Result<std::sync::Arc<AppState>> {
-    let config = common::config(folder)?;
+    let config = common::config(folder);
     let shutdown = Shutdown::new(Duration::from_secs(30));
     let tiers = Tiers::open(&config).await?;
     let cities = tiers.cities.iter().map(|city| city.code).take(CITIES);

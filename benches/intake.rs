@@ -71,8 +71,7 @@ async fn posts(length: Duration, rounds: usize) -> anyhow::Result<()> {
         server(grouped.path(), true).await?,
     ];
     let photo = photo()?;
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder().no_proxy().build()?;
+    let client = testkit::client();
     let mut seen: BTreeMap<(usize, usize), Vec<Measured>> = BTreeMap::new();
     for _ in 0..rounds {
         for &clients in &clients {
@@ -104,7 +103,7 @@ async fn inserts(length: Duration, rounds: usize) -> anyhow::Result<()> {
     for _ in 0..rounds {
         for &writers in &writers {
             for (way, store) in ways.iter().enumerate() {
-                let insert = async || common::insert(&**store, people.draw()?).await;
+                let insert = async || common::insert(&**store, people.draw()).await;
                 let one = measure(writers, length, insert).await?;
                 seen.entry((writers, way)).or_default().push(one);
             }
@@ -173,7 +172,7 @@ fn print(title: &str, who: &str, rounds: usize, seen: &BTreeMap<(usize, usize), 
 
 /// Serves from tiers in `folder` on a free port until the process ends; returns where to post.
 async fn server(folder: &Path, grouped: bool) -> anyhow::Result<String> {
-    let config = common::config(folder)?;
+    let config = common::config(folder);
     let shutdown = Shutdown::new(Duration::from_secs(30));
     let mut tiers = Tiers::open(&config).await?;
     if !grouped {

@@ -101,7 +101,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn fill(folder: &Path, rows: u32) -> anyhow::Result<()> {
-    let tiers = Tiers::open(&common::config(folder)?).await?;
+    let tiers = Tiers::open(&common::config(folder)).await?;
     let cities = tiers.cities.iter().map(|city| city.code).take(CITIES);
     let started = Instant::now();
     People::new(&tiers.keyring, cities)
@@ -193,7 +193,7 @@ fn spawn(way: &str, folder: &Path, one_core: bool) -> anyhow::Result<Measured> {
 /// The process of one figure.
 async fn run(way: &str, folder: &Path) -> anyhow::Result<()> {
     common::as_in_production()?;
-    let tiers = Tiers::open(&common::config(folder)?).await?;
+    let tiers = Tiers::open(&common::config(folder)).await?;
     let mut sink = Sink::new();
     let rows = match way {
         "padron" => padron(&tiers, &mut sink).await?,

@@ -8,32 +8,20 @@ use std::{
     num::NonZero,
     path::Path,
     str::FromStr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use futures::{StreamExt as _, TryStreamExt as _};
-use jiff::Timestamp;
 use padron::{
     domain::city::CityCode,
-    domain::photo::MediaType,
-    domain::registration::{
-        DocumentNumber, Email, Person, PersonName, PhotoKey, Reference, Registration, StoredPhoto,
-    },
-    foundation::seal::{Keyring, Tag, TagOf, random},
+    domain::registration::{Reference, Registration},
+    foundation::seal::{Keyring, random},
     foundation::telemetry,
     server::config::Config,
     store::{Inserted, Store},
 };
 use tempfile::TempDir;
-use uuid::{NoContext, Uuid};
-
-const GIVEN_NAMES: &str = include_str!("../../fixtures/given-names.txt");
-const SURNAMES: &str = include_str!("../../fixtures/surnames.txt");
-
-/// When the first person was registered; each one after it comes a second later.
-const BEGIN: u64 = 1_790_000_000;
 
 /// Inserts under way at once while a store is filled: enough for full group commits.
 const AT_ONCE: usize = 512;
@@ -80,15 +68,9 @@ pub(crate) fn folder() -> io::Result<TempDir> {
 }
 
 /// The settings of embedded tiers in `folder`.
-pub(crate) fn config(folder: &Path) -> anyhow::Result<Config> {
-    #[derive(clap::Parser)]
-    struct Cli {
-        #[command(flatten)]
-        config: Config,
-    }
+pub(crate) fn config(folder: &Path) -> Config {
     let folder = folder.display();
-    let cli = Cli::try_parse_from([
-        "bench".to_owned(),
+    testkit::config([
         "--listen=127.0.0.1:0".to_owned(),
         "--ops-listen=127.0.0.1:0".to_owned(),
         format!("--store=sqlite:{folder}/padron.db"),
@@ -96,17 +78,14 @@ pub(crate) fn config(folder: &Path) -> anyhow::Result<Config> {
         format!("--keys-file={folder}/keys"),
         "--public-url=https://padron.example".to_owned(),
         "--upload-memory=1024".to_owned(),
-    ])?;
-    Ok(cli.config)
+    ])
 }
 
 /// Makes registrations up; all threads draw from one, so that no number is drawn twice.
 pub(crate) struct People<'a> {
     keyring: &'a Keyring,
     cities: Vec<CityCode>,
-    given_names: Vec<&'static str>,
-    surnames: Vec<&'static str>,
-    drawn: AtomicU64,
+    drawn: AtomicU32,
 }
 
 impl<'a> People<'a> {
@@ -114,70 +93,24 @@ impl<'a> People<'a> {
         Self {
             keyring,
             cities: cities.collect(),
-            given_names: GIVEN_NAMES.lines().collect(),
-            surnames: SURNAMES.lines().collect(),
-            drawn: AtomicU64::new(0),
+            drawn: AtomicU32::new(0),
         }
     }
 
-    /// The next person as intake hands them to the store, with a photo that lies nowhere. Low cities
-    /// are drawn more often than high ones, as people are spread.
-    pub(crate) fn draw(&self) -> anyhow::Result<Registration> {
+    /// The next person. Low cities are drawn more often than high ones, as people are spread.
+    pub(crate) fn draw(&self) -> Registration {
         let number = self.drawn.fetch_add(1, Ordering::Relaxed);
-        let mut dice = Dice(number);
-        let name = format!(
-            "{} {} {}",
-            dice.pick(&self.given_names),
-            dice.pick(&self.surnames),
-            dice.pick(&self.surnames)
-        );
-        // Odd and no multiple of 5: all different, and in no order that would compress well.
-        let document_number = (number.wrapping_mul(7_919_191_917) % 10_000_000_000).to_string();
-        let email = number
-            .is_multiple_of(4)
-            .then(|| format!("persona{document_number}@example.com"));
-        let fault = |fault| anyhow::anyhow!("a made-up person is refused: {fault:?}");
-        let person = Person {
-            name: PersonName::parse(&name).map_err(fault)?,
-            document_number: Some(
-                DocumentNumber::parse(&format!("{document_number:0>10}")).map_err(fault)?,
-            ),
-            email: email
-                .map(|email| Email::parse(&email))
-                .transpose()
-                .map_err(fault)?,
-        };
-        let highest = dice.below(self.cities.len());
-        let city = dice.below(highest + 1);
-        let registered_at = Timestamp::from_second((BEGIN + number).cast_signed())?;
-        let id = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, BEGIN + number, 0));
-        let key = self.keyring;
-        let tag = |of| -> Tag { key.tag(of, &[&number.to_le_bytes()]) };
-        Ok(Registration {
-            id,
-            reference: Reference::from_random(random()),
-            city: self.cities[city],
-            registered_at,
-            sealed: person.seal(key, id),
-            document_tag: Some(tag(TagOf::Document)),
-            idempotency_tag: Some(tag(TagOf::IdempotencyKey)),
-            content_tag: tag(TagOf::Content),
-            photo: Some(StoredPhoto {
-                key: PhotoKey(Uuid::new_v4()),
-                media_type: MediaType::Jpeg,
-                bytes: 200_000,
-                width: 1000,
-                height: 630,
-                digest: tag(TagOf::Photo),
-                wrapped_key: key.seal(id.as_bytes(), &random::<32>()),
-            }),
-        })
+        let mut dice = fastrand::Rng::with_seed(number.into());
+        let highest = dice.usize(..self.cities.len());
+        let city = self.cities[dice.usize(..=highest)];
+        let reference = Reference::from_random(random());
+        testkit::registration(self.keyring, number, reference, city)
     }
 
     /// Puts `count` people into `store`.
     pub(crate) async fn fill(&self, store: &dyn Store, count: u32) -> anyhow::Result<()> {
         futures::stream::iter(0..count)
-            .map(async |_| insert(store, self.draw()?).await)
+            .map(async |_| insert(store, self.draw()).await)
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await
@@ -192,22 +125,6 @@ pub(crate) async fn insert(store: &dyn Store, mut new: Registration) -> anyhow::
             Inserted::SameReference => new.reference = Reference::from_random(random()),
             other => anyhow::bail!("not inserted: {other:?}"),
         }
-    }
-}
-
-/// `SplitMix64`: the same people in every run, without a call to the system for each name.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::from((mixed >> 48) as u16) % bound
-    }
-
-    fn pick(&mut self, from: &[&'static str]) -> &'static str {
-        from[self.below(from.len())]
     }
 }
 

@@ -10,28 +10,16 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use clap::Parser;
 use http_body_util::BodyExt as _;
 use padron::{
-    http::state::AppState,
-    server::shutdown::Shutdown,
-    server::tiers::Tiers,
-    server::{self, config::Config},
-    store::Store,
+    http::state::AppState, server, server::shutdown::Shutdown, server::tiers::Tiers, store::Store,
 };
+use testkit::Form;
 use tower::ServiceExt as _;
 
 use crate::place::Place;
 
 pub(crate) const TOKEN: &str = "a-token-for-tests-of-forty-characters-00";
-pub(crate) const CARD: &[u8] = include_bytes!("../../fixtures/card.jpg");
-
-#[derive(Parser)]
-#[command(args_override_self = true)]
-struct Arguments {
-    #[command(flatten)]
-    config: Config,
-}
 
 pub(crate) struct TestApp {
     pub(crate) app: Arc<AppState>,
@@ -61,8 +49,7 @@ impl Answer {
     }
 }
 
-fn config(place: &Place, more: &[&str]) -> Config {
-    let place = place.arguments();
+fn config(place: &Place, more: &[&str]) -> padron::server::config::Config {
     let arguments = [
         "--admin-token",
         TOKEN,
@@ -71,13 +58,8 @@ fn config(place: &Place, more: &[&str]) -> Config {
         "--public-url",
         "https://padron.example",
     ];
-    let arguments = std::iter::once("padron")
-        .chain(place.iter().map(String::as_str))
-        .chain(arguments)
-        .chain(more.iter().copied());
-    Arguments::try_parse_from(arguments)
-        .expect("the arguments are right")
-        .config
+    let arguments = arguments.iter().chain(more).map(ToString::to_string);
+    testkit::config(place.arguments().into_iter().chain(arguments))
 }
 
 impl TestApp {
@@ -191,81 +173,5 @@ fn assert_described(method: &Method, path: &str, status: StatusCode) {
     if let Some(operation) = operation {
         let told = operation["responses"].get(status.as_str());
         assert!(told.is_some(), "{method} {path}: {status} is not described");
-    }
-}
-
-/// A multipart form, field by field in the order given.
-#[derive(Clone, Default)]
-pub(crate) struct Form {
-    fields: Vec<(String, Option<String>, Vec<u8>)>,
-}
-
-impl Form {
-    /// A form that is right.
-    pub(crate) fn whole() -> Self {
-        Self::default()
-            .text("name", "Ana María Ñáñez")
-            .text("city", "11001")
-            .file("photo", "card.jpg", CARD)
-    }
-
-    pub(crate) fn text(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.fields
-            .push((name.to_owned(), None, value.as_ref().to_vec()));
-        self
-    }
-
-    pub(crate) fn file(mut self, name: &str, file: &str, content: &[u8]) -> Self {
-        self.fields
-            .push((name.to_owned(), Some(file.to_owned()), content.to_vec()));
-        self
-    }
-
-    pub(crate) fn without(mut self, name: &str) -> Self {
-        self.fields.retain(|field| field.0 != name);
-        self
-    }
-
-    pub(crate) fn with(self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.without(name).text(name, value)
-    }
-
-    pub(crate) fn reversed(mut self) -> Self {
-        self.fields.reverse();
-        self
-    }
-
-    pub(crate) fn body(&self) -> Vec<u8> {
-        let mut body = Vec::new();
-        for (name, file, content) in &self.fields {
-            let file = file
-                .as_ref()
-                .map_or(String::new(), |file| format!("; filename=\"{file}\""));
-            body.extend(
-                format!(
-                    "--XBOUNDARY\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n"
-                )
-                .into_bytes(),
-            );
-            body.extend(content);
-            body.extend(b"\r\n");
-        }
-        body.extend(b"--XBOUNDARY--\r\n");
-        body
-    }
-
-    pub(crate) fn request(&self, headers: &[(&str, &str)]) -> Request<Body> {
-        self.request_to("/registrations", headers)
-    }
-
-    pub(crate) fn request_to(&self, path: &str, headers: &[(&str, &str)]) -> Request<Body> {
-        let mut request = Request::post(path).header(
-            header::CONTENT_TYPE,
-            "multipart/form-data; boundary=XBOUNDARY",
-        );
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request.body(self.body().into()).unwrap()
     }
 }

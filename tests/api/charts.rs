@@ -1,8 +1,9 @@
 //! The chart and the totals: they move when a report is made, and only then.
 
 use axum::{body::Body, http::Request};
+use testkit::Form;
 
-use crate::app::{Form, TestApp};
+use crate::app::TestApp;
 
 async fn etag(app: &TestApp) -> String {
     app.get("/chart.png").await.header("etag").to_owned()

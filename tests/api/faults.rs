@@ -1,151 +1,31 @@
 //! Tiers that fail: nothing is lost, nothing is left, and the cause stays inside.
 
-use std::sync::{Arc, Mutex};
+use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-use jiff::Timestamp;
-use padron::{
-    domain::city::CityCode,
-    domain::registration::{PhotoKey, Reference, Registration},
-    domain::totals::{Counted, Totals},
-    foundation::seal::Tag,
-    store::{Inserted, Session, Snapshot, Store, StoreError},
-};
+use testkit::{FailingStore, Fault, Form};
 
-use crate::app::{Form, TOKEN, TestApp};
+use crate::app::{TOKEN, TestApp};
 
-/// What the next calls do instead of their work.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    None,
-    /// Nothing is written, and it says so.
-    Away,
-    /// It is written, but the answer is lost.
-    AnswerLost,
-    /// Every reference is taken.
-    NoReference,
-}
-
-struct FailingStore {
-    inner: Arc<dyn Store>,
-    fault: Mutex<Fault>,
-}
-
-const SECRET: &str = "mongodb://user:secret@10.0.0.7 Ana María";
-
-impl FailingStore {
-    fn over(inner: Arc<dyn Store>) -> Arc<Self> {
-        let fault = Mutex::new(Fault::None);
-        Arc::new(Self { inner, fault })
-    }
-
-    fn set(&self, fault: Fault) {
-        *self.fault.lock().unwrap() = fault;
-    }
-
-    fn check(&self) -> Result<(), StoreError> {
-        match *self.fault.lock().unwrap() {
-            Fault::Away => Err(StoreError::Unavailable(SECRET.into())),
-            _ => Ok(()),
-        }
-    }
-}
-
-#[async_trait]
-impl Store for FailingStore {
-    async fn insert(&self, registration: &Registration) -> Result<Inserted, StoreError> {
-        self.check()?;
-        let fault = *self.fault.lock().unwrap();
-        if fault == Fault::NoReference {
-            return Ok(Inserted::SameReference);
-        }
-        let inserted = self.inner.insert(registration).await?;
-        match fault {
-            Fault::AnswerLost => Err(StoreError::Uncertain(SECRET.into())),
-            _ => Ok(inserted),
-        }
-    }
-
-    async fn find(&self, reference: Reference) -> Result<Option<Registration>, StoreError> {
-        self.check()?;
-        self.inner.find(reference).await
-    }
-
-    async fn erase(&self, reference: Reference) -> Result<Option<Registration>, StoreError> {
-        self.check()?;
-        self.inner.erase(reference).await
-    }
-
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
-        self.check()?;
-        self.inner.rows(city).await
-    }
-
-    async fn totals(&self) -> Result<Counted, StoreError> {
-        self.check()?;
-        self.inner.totals().await
-    }
-
-    async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
-        self.check()?;
-        self.inner.unnamed(keys).await
-    }
-
-    async fn board(&self, version: u64) -> Result<Option<Totals>, StoreError> {
-        self.check()?;
-        self.inner.board(version).await
-    }
-
-    async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError> {
-        self.check()?;
-        self.inner.save_board(totals).await
-    }
-
-    async fn add_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError> {
-        self.check()?;
-        self.inner.add_session(session, now).await
-    }
-
-    async fn session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        self.check()?;
-        self.inner.session(tag, now).await
-    }
-
-    async fn end_session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        self.check()?;
-        self.inner.end_session(tag, now).await
-    }
-
-    async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError> {
-        self.inner.claim(keyring).await
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.check()
-    }
-
-    async fn close(&self) {
-        self.inner.close().await;
-    }
-}
+const AWAY: Option<Fault> = Some(Fault::Away(Duration::ZERO));
 
 async fn failing() -> (TestApp, Arc<FailingStore>) {
     let mut failing = None;
-    let app = TestApp::with_store(|inner| failing.insert(FailingStore::over(inner)).clone()).await;
+    let wrap = |inner| failing.insert(FailingStore::over(inner, |_| None)).clone();
+    let app = TestApp::with_store(wrap).await;
     (app, failing.unwrap())
 }
 
 #[tokio::test]
 async fn a_failed_insert_removes_the_photo_and_hides_the_cause() {
     let (app, store) = failing().await;
-    store.set(Fault::Away);
+    store.set(AWAY);
     let answer = app.post(&Form::whole()).await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.header("retry-after"), "5");
     assert_eq!(answer.json()["type"], "unavailable");
     assert!(!answer.text().contains("secret") && !answer.text().contains("Ana"));
     assert!(app.photos().await.is_empty());
-    store.set(Fault::None);
+    store.set(None);
     assert_eq!(app.post(&Form::whole()).await.status, 201);
 }
 
@@ -153,14 +33,14 @@ async fn a_failed_insert_removes_the_photo_and_hides_the_cause() {
 async fn an_answer_that_is_lost_keeps_the_photo_and_the_retry_finds_the_record() {
     let (app, store) = failing().await;
     let key = [("idempotency-key", "key-0123456789")];
-    store.set(Fault::AnswerLost);
+    store.set(Some(Fault::AnswerLost));
     assert_eq!(app.send(Form::whole().request(&key)).await.status, 503);
     assert_eq!(
         app.photos().await.len(),
         1,
         "its record may be there, and is"
     );
-    store.set(Fault::None);
+    store.set(None);
     let retried = app.send(Form::whole().request(&key)).await;
     assert_eq!(retried.status, 200);
     assert_eq!((app.photos().await.len(), app.rows().await), (1, 1));
@@ -176,7 +56,7 @@ async fn an_answer_that_is_lost_keeps_the_photo_and_the_retry_finds_the_record()
 #[tokio::test]
 async fn running_out_of_references_is_an_error_and_leaves_nothing() {
     let (app, store) = failing().await;
-    store.set(Fault::NoReference);
+    store.set(Some(Fault::ReferenceTaken));
     assert_eq!(app.post(&Form::whole()).await.status, 500);
     assert!(app.photos().await.is_empty());
 }
@@ -232,7 +112,7 @@ async fn a_photo_that_is_gone_is_an_error_not_an_empty_picture() {
 #[tokio::test]
 async fn every_way_in_says_that_the_store_is_away() {
     let (app, store) = failing().await;
-    store.set(Fault::Away);
+    store.set(AWAY);
     for path in [
         "/readyz",
         "/chart.png",
@@ -260,7 +140,7 @@ async fn every_way_in_says_that_the_store_is_away() {
 async fn a_chart_that_is_known_is_shown_while_the_store_is_away() {
     let (app, store) = failing().await;
     let known = app.get("/chart.png").await;
-    store.set(Fault::Away);
+    store.set(AWAY);
     let answer = app.get("/chart.png").await;
     assert_eq!((answer.status.as_u16(), &answer.body), (200, &known.body));
 }
@@ -273,7 +153,7 @@ async fn a_report_is_whole_even_when_the_board_cannot_be_saved() {
         .header("authorization", format!("Bearer {TOKEN}"))
         .body(axum::body::Body::empty());
     let answer = app.raw(request.unwrap()).await;
-    store.set(Fault::Away);
+    store.set(AWAY);
     let body = http_body_util::BodyExt::collect(answer.into_body())
         .await
         .unwrap()

@@ -1,6 +1,8 @@
 //! What a browser without JavaScript gets.
 
-use crate::app::{CARD, Form, TestApp};
+use testkit::{CARD, Form};
+
+use crate::app::TestApp;
 
 const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 

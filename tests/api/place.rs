@@ -7,18 +7,11 @@
 use std::{env, fs, path::PathBuf, sync::Arc};
 
 use futures::TryStreamExt as _;
-use object_store::{
-    ObjectStore, ObjectStoreExt as _, aws::AmazonS3Builder, local::LocalFileSystem, path::Path,
-    prefix::PrefixStore,
-};
+use object_store::{ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path};
 use padron::foundation::seal::Keyring;
 use tempfile::TempDir;
+use testkit::{S3_KEY, bucket, database_url, drop_database};
 use uuid::Uuid;
-
-/// Access key and secret key of an S3 server for tests.
-const S3_KEY: &str = "padron-for-tests";
-
-const BUCKET: &str = "photos";
 
 /// Removed at the end, with all that is in it.
 pub(crate) struct Place {
@@ -54,18 +47,14 @@ impl Place {
         let at = |name: &str| self.folder.path().join(name).display().to_string();
         let store = self.store.as_ref().map_or_else(
             || format!("sqlite:{}", at("padron.db")),
-            |server| {
-                let (server, options) = server.split_once('?').unwrap_or((server, ""));
-                let server = server.trim_end_matches('/');
-                format!("{server}/{}?{options}", self.name)
-            },
+            |server| database_url(server, &self.name),
         );
         let mut arguments = vec!["--keys-file".into(), at("keys"), "--store".into(), store];
         arguments.push("--photos".into());
         match &self.photos {
             None => arguments.push(format!("file:{}", at("photos"))),
             Some(endpoint) => {
-                arguments.push(format!("s3://{BUCKET}/{}", self.name));
+                arguments.push(format!("s3://photos/{}", self.name));
                 for (option, value) in [
                     ("--s3-endpoint", endpoint.as_str()),
                     ("--s3-access-key", S3_KEY),
@@ -85,16 +74,7 @@ impl Place {
             fs::create_dir_all(&folder).unwrap();
             return Objects(Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap()));
         };
-        let bucket = AmazonS3Builder::new()
-            .with_bucket_name(BUCKET)
-            .with_region("us-east-1")
-            .with_endpoint(endpoint)
-            .with_allow_http(true)
-            .with_access_key_id(S3_KEY)
-            .with_secret_access_key(S3_KEY)
-            .build();
-        let prefix = Path::from(self.name.as_str());
-        Objects(Arc::new(PrefixStore::new(bucket.unwrap(), prefix)))
+        Objects(bucket(endpoint, self.name.as_str().into()))
     }
 
     async fn remove(&self) {
@@ -102,8 +82,7 @@ impl Place {
             self.objects().remove().await;
         }
         if let Some(server) = &self.store {
-            let client = mongodb::Client::with_uri_str(server).await.unwrap();
-            client.database(&self.name).drop().await.unwrap();
+            drop_database(server, &self.name).await.unwrap();
         }
     }
 }

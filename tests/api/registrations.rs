@@ -3,7 +3,9 @@
 use axum::{body::Body, http::Request};
 use insta::assert_json_snapshot;
 
-use crate::app::{CARD, Form, TestApp};
+use testkit::{CARD, Form};
+
+use crate::app::TestApp;
 
 #[tokio::test]
 async fn a_person_is_registered() {

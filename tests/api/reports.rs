@@ -3,8 +3,9 @@
 use std::io::Cursor;
 
 use calamine::{Data, DataType as _, Reader as _, Xlsx};
+use testkit::Form;
 
-use crate::app::{Form, TestApp};
+use crate::app::TestApp;
 
 /// What people are called, or what would break a spreadsheet if they were.
 const NAMES: [&str; 12] = [

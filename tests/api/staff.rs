@@ -1,8 +1,9 @@
 //! Who may do what, and how a browser signs in.
 
 use axum::{body::Body, http::Request};
+use testkit::Form;
 
-use crate::app::{Answer, Form, TOKEN, TestApp};
+use crate::app::{Answer, TOKEN, TestApp};
 
 const STAFF_ONLY: [&str; 4] = [
     "/report.xlsx",

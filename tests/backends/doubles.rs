@@ -1,110 +1,16 @@
-//! Tiers that fail on purpose: all they are asked goes to a real one, but for one thing.
+//! An object store that fails on purpose: all that it is asked goes to a real one, but for one thing.
 
 use std::{
-    collections::HashSet,
     fmt,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream, stream::BoxStream};
-use jiff::Timestamp;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, path::Path,
 };
-use padron::{
-    domain::city::CityCode,
-    domain::registration::{PhotoKey, Reference, Registration},
-    domain::totals::{Counted, Totals},
-    foundation::seal::Tag,
-    store::{Inserted, Session, Snapshot, Store, StoreError},
-};
-
-/// A store that says only so often which keys are unnamed, and remembers which it was asked about. The
-/// first so many claims find it away, each after so long.
-pub(crate) struct FailingStore {
-    pub(crate) inner: Arc<dyn Store>,
-    pub(crate) claims_refused: Mutex<usize>,
-    pub(crate) claims_take: Duration,
-    pub(crate) answers_left: Mutex<usize>,
-    pub(crate) asked: Mutex<HashSet<PhotoKey>>,
-}
-
-#[async_trait]
-impl Store for FailingStore {
-    async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
-        {
-            let mut left = self.answers_left.lock().unwrap();
-            *left = left
-                .checked_sub(1)
-                .ok_or_else(|| StoreError::Unavailable("on purpose".into()))?;
-        }
-        self.asked.lock().unwrap().extend(keys);
-        self.inner.unnamed(keys).await
-    }
-
-    async fn insert(&self, registration: &Registration) -> Result<Inserted, StoreError> {
-        self.inner.insert(registration).await
-    }
-
-    async fn find(&self, reference: Reference) -> Result<Option<Registration>, StoreError> {
-        self.inner.find(reference).await
-    }
-
-    async fn erase(&self, reference: Reference) -> Result<Option<Registration>, StoreError> {
-        self.inner.erase(reference).await
-    }
-
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
-        self.inner.rows(city).await
-    }
-
-    async fn totals(&self) -> Result<Counted, StoreError> {
-        self.inner.totals().await
-    }
-
-    async fn board(&self, version: u64) -> Result<Option<Totals>, StoreError> {
-        self.inner.board(version).await
-    }
-
-    async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError> {
-        self.inner.save_board(totals).await
-    }
-
-    async fn add_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError> {
-        self.inner.add_session(session, now).await
-    }
-
-    async fn session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        self.inner.session(tag, now).await
-    }
-
-    async fn end_session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        self.inner.end_session(tag, now).await
-    }
-
-    async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError> {
-        tokio::time::sleep(self.claims_take).await;
-        {
-            let mut refused = self.claims_refused.lock().unwrap();
-            if let Some(left) = refused.checked_sub(1) {
-                *refused = left;
-                return Err(StoreError::Unavailable("on purpose".into()));
-            }
-        }
-        self.inner.claim(keyring).await
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.inner.ping().await
-    }
-
-    async fn close(&self) {
-        self.inner.close().await;
-    }
-}
 
 /// What [`FailingObjects`] refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,10 +16,11 @@ use padron::{
     store::Store,
 };
 use tempfile::TempDir;
+use testkit::{Call, FailingStore, Fault};
 use uuid::Uuid;
 
 use crate::{
-    doubles::{FailingObjects, FailingStore, Refused},
+    doubles::{FailingObjects, Refused},
     photos::{Tier, in_memory, path, small},
     store::sqlite_file,
     support::{photo_key, plain, registration},
@@ -76,14 +77,10 @@ async fn left(tier: &Tier, keys: &HashSet<PhotoKey>) -> HashSet<PhotoKey> {
 async fn a_sweep_removes_nothing_when_the_store_is_away() {
     let (store, _folder) = store_with_a_record().await;
     let (tier, keys) = unnamed_photos().await;
-    let away = FailingStore {
-        inner: store,
-        claims_refused: 0.into(),
-        claims_take: Duration::ZERO,
-        answers_left: 0.into(),
-        asked: Mutex::default(),
-    };
-    let swept = sweep_once(&away, &tier.photos, Timestamp::MAX, Duration::ZERO).await;
+    let away = FailingStore::over(store, |call| {
+        matches!(call, Call::Unnamed(_)).then_some(Fault::Away(Duration::ZERO))
+    });
+    let swept = sweep_once(&*away, &tier.photos, Timestamp::MAX, Duration::ZERO).await;
     assert!(matches!(swept, Err(SweepError::Store(_))), "{swept:?}");
     assert_eq!(left(&tier, &keys).await, keys);
 }
@@ -92,16 +89,24 @@ async fn a_sweep_removes_nothing_when_the_store_is_away() {
 async fn a_sweep_removes_nothing_before_it_has_asked_about_everything() {
     let (store, _folder) = store_with_a_record().await;
     let (tier, keys) = unnamed_photos().await;
-    let failing = FailingStore {
-        inner: store,
-        claims_refused: 0.into(),
-        claims_take: Duration::ZERO,
-        answers_left: 1.into(),
-        asked: Mutex::default(),
-    };
-    let swept = sweep_once(&failing, &tier.photos, Timestamp::MAX, Duration::ZERO).await;
+    let asked = Arc::new(Mutex::new(HashSet::<PhotoKey>::new()));
+    let failing = FailingStore::over(store, {
+        let asked = asked.clone();
+        move |call| {
+            let Call::Unnamed(keys) = call else {
+                return None;
+            };
+            let mut asked = asked.lock().unwrap();
+            if !asked.is_empty() {
+                return Some(Fault::Away(Duration::ZERO));
+            }
+            asked.extend(keys);
+            None
+        }
+    });
+    let swept = sweep_once(&*failing, &tier.photos, Timestamp::MAX, Duration::ZERO).await;
     assert!(matches!(swept, Err(SweepError::Store(_))), "{swept:?}");
-    let asked = failing.asked.into_inner().unwrap();
+    let asked = std::mem::take(&mut *asked.lock().unwrap());
     assert!(!asked.is_empty() && asked.len() < keys.len());
     assert_eq!(left(&tier, &keys).await, keys);
 }

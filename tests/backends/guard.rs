@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -12,9 +11,9 @@ use padron::{
     foundation::seal::Keyring,
     store::{Guard, Inserted, Session, Store, StoreError},
 };
+use testkit::{Call, FailingStore, Fault};
 
 use crate::{
-    doubles::FailingStore,
     store::sqlite_file,
     support::{KEYRING, photo_key, read, reference, registration, time},
 };
@@ -73,12 +72,10 @@ async fn a_store_sealed_with_another_key_file_answers_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_away_at_first_is_asked_again_before_anything_gets_through() {
     let (inner, _folder) = sqlite_file().await;
-    let late = Arc::new(FailingStore {
-        inner: inner.clone(),
-        claims_refused: 2.into(),
-        claims_take: Duration::ZERO,
-        answers_left: 0.into(),
-        asked: Mutex::default(),
+    let mut claims = 0;
+    let late = FailingStore::over(inner.clone(), move |call| {
+        claims += u32::from(matches!(call, Call::Claim));
+        (claims <= 2).then_some(Fault::Away(Duration::ZERO))
     });
     let guard = Guard::new(late, KEYRING.fingerprint());
     let away = guard.admit().await;
@@ -93,12 +90,8 @@ async fn a_store_that_is_away_at_first_is_asked_again_before_anything_gets_throu
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_waits_for_all_who_asked_before() {
     let (inner, _folder) = sqlite_file().await;
-    let away = Arc::new(FailingStore {
-        inner,
-        claims_refused: usize::MAX.into(),
-        claims_take: Duration::from_secs(3),
-        answers_left: 0.into(),
-        asked: Mutex::default(),
+    let away = FailingStore::over(inner, |call| {
+        matches!(call, Call::Claim).then_some(Fault::Away(Duration::from_secs(3)))
     });
     let guard = Guard::new(away, KEYRING.fingerprint());
     let begun = Instant::now();

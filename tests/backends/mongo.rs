@@ -38,9 +38,7 @@ impl Database {
     }
 
     fn url(&self) -> String {
-        let (server, options) = self.server.split_once('?').unwrap_or((&self.server, ""));
-        let server = server.trim_end_matches('/');
-        format!("{server}/{}?{options}", self.name)
+        testkit::database_url(&self.server, &self.name)
     }
 
     /// Where the server is, and what follows that in the URL.
@@ -67,7 +65,7 @@ impl Drop for Database {
         tokio::task::block_in_place(|| {
             Handle::current().block_on(async {
                 // A test that fails has more to say than that.
-                let _ = self.driver().await.drop().await;
+                let _ = testkit::drop_database(&self.server, &self.name).await;
             });
         });
     }

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use object_store::{
-    ObjectStore, ObjectStoreExt as _, aws::AmazonS3Builder, local::LocalFileSystem,
-    memory::InMemory, path::Path, prefix::PrefixStore,
+    ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, memory::InMemory, path::Path,
 };
 use padron::{
     domain::photo::{Photo, clean},
@@ -20,10 +19,8 @@ use padron::{
     photos::{S3, S3Style},
 };
 use tempfile::TempDir;
+use testkit::{CARD, S3_KEY};
 use uuid::Uuid;
-
-/// Access key and secret key of the servers for tests.
-pub(crate) const S3_KEY: &str = "padron-for-tests";
 
 /// The one list of cases; one that is missing here is dead code, which the compiler tells.
 macro_rules! every_case {
@@ -131,7 +128,7 @@ pub(crate) fn small() -> Photo {
 
 /// A photo of an ID card, 34 KB.
 pub(crate) fn card() -> Photo {
-    clean(include_bytes!("../../fixtures/card.jpg")).unwrap()
+    clean(CARD).unwrap()
 }
 
 /// Photos in a new folder.
@@ -168,16 +165,9 @@ fn bucket(variable: &str) -> (Tier, ()) {
     };
     let keyring = Arc::new(Keyring::generate());
     let photos = Photos::connect(&url, &s3(&endpoint), keyring.clone()).unwrap();
-    let objects = AmazonS3Builder::new()
-        .with_bucket_name("photos")
-        .with_region("us-east-1")
-        .with_endpoint(endpoint)
-        .with_allow_http(true)
-        .with_access_key_id(S3_KEY)
-        .with_secret_access_key(S3_KEY);
     let tier = Tier {
         photos,
-        objects: Arc::new(PrefixStore::new(objects.build().unwrap(), prefix)),
+        objects: testkit::bucket(&endpoint, prefix),
         keyring,
     };
     (tier, ())

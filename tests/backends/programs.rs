@@ -1,48 +1,27 @@
 //! Servers and proxies of one test's own, killed at its end.
 
 use std::{
-    net::{Ipv4Addr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    net::{Ipv4Addr, TcpStream},
+    process::{Command, Stdio},
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::{Process, client, free_addresses, until_blocking};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Program(Child);
-
-impl Program {
-    /// Starts it, and waits until something listens on `port`.
-    fn start(name: &str, arguments: &[String], port: u16) -> Self {
-        let child = Command::new(name)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let program = Self(child.unwrap_or_else(|error| panic!("{name} must be in PATH: {error}")));
-        let begun = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "{name} does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        program
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Starts a program, and waits until it listens on `port`.
+fn start(name: &str, arguments: &[String], port: u16) -> Process {
+    let mut command = Command::new(name);
+    command.args(arguments);
+    let process = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+    let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok();
+    until_blocking(name, listens);
+    process
 }
 
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    let [address] = free_addresses();
+    address.port()
 }
 
 /// A folder and a port for a server, which may be started and killed any number of times.
@@ -50,7 +29,7 @@ pub(crate) struct Server {
     name: &'static str,
     arguments: Vec<String>,
     port: u16,
-    running: Option<Program>,
+    running: Option<Process>,
     _folder: TempDir,
 }
 
@@ -71,7 +50,7 @@ impl Server {
     }
 
     pub(crate) fn start(&mut self) {
-        self.running = Some(Program::start(self.name, &self.arguments, self.port));
+        self.running = Some(start(self.name, &self.arguments, self.port));
     }
 
     pub(crate) fn started(mut self) -> Self {
@@ -93,16 +72,14 @@ pub(crate) struct Proxy {
     http: reqwest::Client,
     proxies: String,
     listen: String,
-    _program: Program,
+    _program: Process,
 }
 
 impl Proxy {
     pub(crate) async fn of(server: &Server) -> Self {
         let port = free_port();
-        let program = Program::start("toxiproxy", &["-port".into(), port.to_string()], port);
-        // Another test may have chosen it before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::new();
+        let program = start("toxiproxy", &["-port".into(), port.to_string()], port);
+        let http = client();
         let proxies = format!("http://localhost:{port}/proxies");
         let proxy = json!({
             "name": "server",

@@ -19,10 +19,11 @@ use padron::{
     photos::{Photos, PhotosError, PhotosUrl},
 };
 use serde_json::{Value, json};
+use testkit::S3_KEY;
 use uuid::Uuid;
 
 use crate::{
-    photos::{S3_KEY, card, s3},
+    photos::{card, s3},
     programs::{Proxy, Server},
     support::or_hangs,
 };

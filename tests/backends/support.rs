@@ -7,19 +7,14 @@ use std::{
 };
 
 use futures::{StreamExt as _, future::join_all};
-use jiff::Timestamp;
 use padron::{
     domain::city::CityCode,
-    domain::photo::MediaType,
-    domain::registration::{
-        DocumentNumber, Email, IdempotencyKey, Person, PersonName, PhotoKey, Reference,
-        Registration, StoredPhoto,
-    },
-    foundation::seal::{DataKey, Keyring, Tag, TagOf},
+    domain::registration::{Reference, Registration},
+    foundation::seal::{Keyring, Tag},
     store::{BLOCK_ROWS, Inserted, Row, Snapshot, Store},
 };
+pub(crate) use testkit::{photo_key, time};
 use tokio::sync::Barrier;
-use uuid::Uuid;
 
 /// Far beyond what the slowest case takes; a case that is not done by then hangs.
 const HANGS: Duration = Duration::from_mins(1);
@@ -34,11 +29,6 @@ pub(crate) static KEYRING: LazyLock<Keyring> = LazyLock::new(Keyring::generate);
 pub(crate) async fn or_hangs<T>(case: impl Future<Output = T>) -> T {
     let ended = tokio::time::timeout(HANGS, case).await;
     ended.expect("the case hangs")
-}
-
-/// A moment: `millisecond` after the first registration.
-pub(crate) fn time(millisecond: i64) -> Timestamp {
-    Timestamp::from_millisecond(1_760_000_000_123 + millisecond).unwrap()
 }
 
 pub(crate) fn city(code: &str) -> CityCode {
@@ -56,52 +46,17 @@ pub(crate) fn reference(number: u32) -> Reference {
 }
 
 pub(crate) fn document_tag(number: &str) -> Tag {
-    let number = DocumentNumber::parse(number).unwrap();
-    KEYRING.tag(TagOf::Document, &[number.as_str().as_bytes()])
+    testkit::document_tag(&KEYRING, number)
 }
 
 pub(crate) fn idempotency_tag(key: &str) -> Tag {
-    let key = IdempotencyKey::parse(key).unwrap();
-    KEYRING.tag(TagOf::IdempotencyKey, &[key.as_str().as_bytes()])
+    testkit::idempotency_tag(&KEYRING, key)
 }
 
 /// The `number`th person of a city, with everything that a registration may have. Any two differ in
 /// whatever is unique; a case says in a struct update what they share.
 pub(crate) fn registration(number: u32) -> Registration {
-    let number_bytes = number.to_be_bytes();
-    let registered_at = time(number.into());
-    let mut tail = [0; 10];
-    tail[..4].copy_from_slice(&number_bytes);
-    let id = uuid::Builder::from_unix_timestamp_millis(
-        registered_at.as_millisecond().unsigned_abs(),
-        &tail,
-    )
-    .into_uuid();
-    let document = format!("{}", 1_000_000_000 + u64::from(number));
-    let person = Person {
-        name: PersonName::parse(&format!("Ángela Ñáñez {number}")).unwrap(),
-        document_number: Some(DocumentNumber::parse(&document).unwrap()),
-        email: Some(Email::parse(&format!("persona{number}@example.com")).unwrap()),
-    };
-    Registration {
-        id,
-        reference: reference(number),
-        city: city("11001"),
-        registered_at,
-        sealed: person.seal(&KEYRING, id),
-        document_tag: Some(document_tag(&document)),
-        idempotency_tag: Some(idempotency_tag(&format!("key-{number:08}"))),
-        content_tag: KEYRING.tag(TagOf::Content, &[&number_bytes]),
-        photo: Some(StoredPhoto {
-            key: photo_key(number),
-            media_type: MediaType::Jpeg,
-            bytes: 1 + u64::from(number),
-            width: 640,
-            height: 480,
-            digest: KEYRING.tag(TagOf::Photo, &[&number_bytes]),
-            wrapped_key: DataKey::generate().wrap(&KEYRING, &number_bytes),
-        }),
-    }
+    testkit::registration(&KEYRING, number, reference(number), city("11001"))
 }
 
 /// One with nothing that must be unique but id and reference.
@@ -112,10 +67,6 @@ pub(crate) fn plain(number: u32) -> Registration {
         photo: None,
         ..registration(number)
     }
-}
-
-pub(crate) fn photo_key(number: u32) -> PhotoKey {
-    PhotoKey(Uuid::from_u128(number.into()))
 }
 
 /// What a report shows of a registration.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::server::Home;
+use testkit::Home;
 
 /// What the browser's page holds once its scripts have run, and what it complained about.
 fn dump(home: &Home, url: &str) -> (String, String) {

@@ -7,9 +7,5 @@
     reason = "a test that cannot go on says where it stopped"
 )]
 
-#[expect(dead_code, reason = "the process tests use all of it")]
-#[path = "../process/server.rs"]
-mod server;
-
 mod browser;
 mod readers;

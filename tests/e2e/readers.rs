@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeMap, fs, process::Command};
 
-use reqwest::multipart::{Form, Part};
-
-use crate::server::Home;
-
-const CARD: &[u8] = include_bytes!("../../fixtures/card.jpg");
+use testkit::{Form, Home};
 
 const NAMES: [&str; 8] = [
     "=1+1",
@@ -29,18 +25,9 @@ async fn spreadsheet_programs_read_what_was_registered() {
             .success()
     );
     let server = home.start().await;
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::new();
     for name in NAMES {
-        let form = Form::new()
-            .text("name", name)
-            .text("city", "76001")
-            .part("photo", Part::bytes(CARD).file_name("card.jpg"));
-        let answer = client
-            .post(server.url("/registrations"))
-            .multipart(form)
-            .send()
-            .await;
+        let form = Form::whole().with("name", name);
+        let answer = server.post_form(&form).send().await;
         assert_eq!(answer.unwrap().status(), 201);
     }
     let csv = String::from_utf8(server.fetch("/report.csv?lang=es").await).unwrap();

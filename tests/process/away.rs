@@ -7,11 +7,9 @@ use std::{
 };
 
 use reqwest::StatusCode;
+use testkit::{Form, Home, Server, until};
 
-use crate::{
-    server::{Home, Server, client},
-    startup::{refused, says},
-};
+use crate::startup::{refused, says};
 
 const TOKEN: &str = "a-token-for-tests-of-forty-characters-00";
 
@@ -143,14 +141,7 @@ async fn serves_without_a_tier(mut server: Server) {
     assert_eq!(form.status(), StatusCode::OK);
     assert!(form.text().await.unwrap().contains("<form"));
 
-    let photo = include_bytes!("../../fixtures/card.jpg");
-    let photo = reqwest::multipart::Part::bytes(photo.as_slice()).file_name("card.jpg");
-    let form = reqwest::multipart::Form::new()
-        .text("name", "Ana María Ñáñez")
-        .text("city", "11001")
-        .part("photo", photo);
-    let post = client().post(server.url("/registrations")).multipart(form);
-    let answer = post.send().await.unwrap();
+    let answer = server.post_form(&Form::whole()).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.headers()["retry-after"], "5");
     assert_eq!(answer.headers()["content-type"], "application/problem+json");
@@ -171,7 +162,7 @@ async fn serves_without_a_tier(mut server: Server) {
 async fn a_start_that_waits_ends_at_once_when_told_to() {
     let home = Home::new();
     let mut server = home.spawn(&PHOTOS);
-    crate::server::until("the waiting", async || {
+    until("the waiting", async || {
         server.stderr().contains("waiting").then_some(())
     })
     .await;

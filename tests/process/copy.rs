@@ -3,16 +3,15 @@
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf, process::Output, sync::Arc};
 
+use testkit::{Home, Human, S3_KEY, database_url, drop_database};
 use uuid::Uuid;
 
 use crate::{
     crowd::{Crowd, is_reported, is_served},
-    people::{Random, Someone},
-    server::Home,
     startup::says,
 };
 
-type People = BTreeMap<String, Arc<Someone>>;
+type People = BTreeMap<String, Arc<Human>>;
 
 const FROM: [&str; 4] = [
     "--from-store",
@@ -28,16 +27,16 @@ const NEW: [(&str, &str); 2] = [
 ];
 
 /// Registers more people on the first tiers.
-async fn register(home: &Home, crowd: &Crowd, random: &mut Random) -> People {
+async fn register(home: &Home, crowd: &Crowd) -> People {
     let server = home.start().await;
-    crowd.grow(12, random);
+    crowd.grow(12);
     crowd.post_together(&server).await;
     server.stop().await;
     crowd.clients.lock().unwrap().kept.clone()
 }
 
 async fn a_register(home: &Home) -> People {
-    register(home, &Crowd::default(), &mut Random::new()).await
+    register(home, &Crowd::default()).await
 }
 
 fn copy(home: &Home, from: &[&str], to: &[(&str, &str)]) -> Output {
@@ -76,12 +75,12 @@ fn photos(home: &Home, tier: &str) -> Vec<PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_goes_on_where_it_stopped_and_mends_what_was_damaged() {
     let home = Home::new();
-    let (crowd, mut random) = (Crowd::default(), Random::new());
-    let first = register(&home, &crowd, &mut random).await;
+    let crowd = Crowd::default();
+    let first = register(&home, &crowd).await;
     succeeds(&copy(&home, &FROM, &NEW), first.len());
     serves(&home, &NEW, &first).await;
 
-    let all = register(&home, &crowd, &mut random).await;
+    let all = register(&home, &crowd).await;
     assert!(all.len() > first.len());
     let copied = photos(&home, "new");
     fs::remove_file(&copied[0]).unwrap();
@@ -173,7 +172,7 @@ async fn a_register_with_the_same_person_is_not_added_to() {
     // The same number in the other register, sealed with the same keys.
     let server = home.start_with(&NEW).await;
     let someone = people.values().next().unwrap();
-    let answer = someone.post(&server).send().await.unwrap();
+    let answer = server.post(someone).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 201);
     server.stop().await;
     says(
@@ -235,14 +234,13 @@ async fn a_register_moves_to_servers_and_back() {
     let people = a_register(&home).await;
     let name = format!("padron-{}", Uuid::new_v4().simple());
     let mongodb = server("PADRON_TEST_MONGODB");
-    let (address, options) = mongodb.split_once('?').unwrap_or((&mongodb, ""));
-    let store = format!("{}/{name}?{options}", address.trim_end_matches('/'));
+    let store = database_url(&mongodb, &name);
     let bucket = format!("s3://photos/{name}");
     let endpoint = server("PADRON_TEST_S3");
     let s3 = [
         ("PADRON_S3_ENDPOINT", endpoint.as_str()),
-        ("PADRON_S3_ACCESS_KEY", "padron-for-tests"),
-        ("PADRON_S3_SECRET_KEY", "padron-for-tests"),
+        ("PADRON_S3_ACCESS_KEY", S3_KEY),
+        ("PADRON_S3_SECRET_KEY", S3_KEY),
     ];
     let mut servers = vec![
         ("PADRON_STORE", store.as_str()),
@@ -258,6 +256,5 @@ async fn a_register_moves_to_servers_and_back() {
     let back = ["--from-store", &store, "--from-photos", &bucket];
     succeeds(&copy(&home, &back, &s3), people.len());
     serves(&home, &[], &people).await;
-    let client = mongodb::Client::with_uri_str(&mongodb).await.unwrap();
-    client.database(&name).drop().await.unwrap();
+    drop_database(&mongodb, &name).await.unwrap();
 }

@@ -6,26 +6,49 @@ use std::{
 };
 
 use futures::{StreamExt as _, future::join_all, stream};
+use reqwest::RequestBuilder;
+use testkit::{Human, PATIENCE, Server};
 use tokio::sync::Notify;
 
-use crate::{
-    people::{Random, Someone, acknowledged},
-    report::{self, Line},
-    server::{PATIENCE, Server},
-};
+use crate::report::{self, Line};
 
 /// Posts under way at once.
 pub(crate) const POSTERS: usize = 6;
+
+/// The reference that an acknowledgement gives; `None` when the connection broke before it was whole.
+/// Any other answer is none that these people may get.
+pub(crate) async fn acknowledged(request: RequestBuilder) -> Option<Acknowledged> {
+    let answer = request.send().await.ok()?;
+    let status = answer.status().as_u16();
+    let replayed = answer.headers().contains_key("idempotent-replayed");
+    let body = answer.bytes().await.ok()?;
+    let text = String::from_utf8_lossy(&body);
+    assert!(
+        matches!((status, replayed), (201, false) | (200, true)),
+        "{status} {text}"
+    );
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    Some(Acknowledged {
+        reference: body["reference"].as_str().unwrap().to_owned(),
+        replayed,
+    })
+}
+
+/// What the server has promised to keep.
+pub(crate) struct Acknowledged {
+    pub(crate) reference: String,
+    pub(crate) replayed: bool,
+}
 
 /// What the clients know.
 #[derive(Default)]
 pub(crate) struct Clients {
     /// All there ever were.
-    pub(crate) born: u64,
+    pub(crate) born: u32,
     /// Without an acknowledgement so far; those that were sent before come first.
-    pub(crate) waiting: VecDeque<Arc<Someone>>,
+    pub(crate) waiting: VecDeque<Arc<Human>>,
     /// By reference.
-    pub(crate) kept: BTreeMap<String, Arc<Someone>>,
+    pub(crate) kept: BTreeMap<String, Arc<Human>>,
     /// Requests that were cut.
     pub(crate) cut: usize,
     /// Acknowledged only by a later request: the record was there, the answer had been lost.
@@ -46,7 +69,7 @@ impl Crowd {
             let Some(someone) = self.clients.lock().unwrap().waiting.pop_front() else {
                 return;
             };
-            let answer = acknowledged(someone.post(server)).await;
+            let answer = acknowledged(server.post(&someone)).await;
             let mut clients = self.clients.lock().unwrap();
             let Some(answer) = answer else {
                 clients.cut += 1;
@@ -67,11 +90,11 @@ impl Crowd {
     }
 
     /// Adds people who wait.
-    pub(crate) fn grow(&self, count: u64, random: &mut Random) {
+    pub(crate) fn grow(&self, count: u64) {
         let mut clients = self.clients.lock().unwrap();
         for _ in 0..count {
             clients.born += 1;
-            let someone = Someone::new(clients.born, random);
+            let someone = Human::new(clients.born);
             clients.waiting.push_back(Arc::new(someone));
         }
     }
@@ -90,28 +113,28 @@ impl Crowd {
 }
 
 /// Every reference is proved, its photo opens, and its key still gives the same registration.
-pub(crate) async fn is_served(server: &Server, kept: &BTreeMap<String, Arc<Someone>>) {
+pub(crate) async fn is_served(server: &Server, kept: &BTreeMap<String, Arc<Human>>) {
     stream::iter(kept)
         .for_each_concurrent(POSTERS, async |(reference, someone)| {
             let photo = server
                 .fetch(&format!("/registrations/{reference}/photo"))
                 .await;
-            assert!(photo == someone.clean_photo, "photo of {reference}");
-            let again = acknowledged(someone.post(server)).await.unwrap();
+            assert!(photo == someone.clean_photo(), "photo of {reference}");
+            let again = acknowledged(server.post(someone)).await.unwrap();
             assert!(again.replayed);
             assert_eq!(again.reference, *reference);
         })
         .await;
 }
 
-pub(crate) async fn is_reported(server: &Server, kept: &BTreeMap<String, Arc<Someone>>) {
+pub(crate) async fn is_reported(server: &Server, kept: &BTreeMap<String, Arc<Human>>) {
     let expected: BTreeMap<_, _> = kept
         .iter()
         .map(|(reference, someone)| {
             let line = Line {
                 name: someone.name.clone(),
-                document_number: someone.document_number.clone(),
-                city: someone.city_name.to_owned(),
+                document_number: someone.document.clone(),
+                city: someone.city_name().to_owned(),
             };
             (reference.clone(), line)
         })

@@ -5,12 +5,12 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request, http::Method};
-use clap::Parser as _;
 use futures::future::join_all;
 use padron::{
     Listeners,
     server::{config::Config, shutdown::Shutdown, tiers::Tiers},
 };
+use testkit::Form;
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
@@ -57,14 +57,8 @@ async fn kept_by_the_drain() -> bool {
 }
 
 fn config(folder: &std::path::Path, s3: &str) -> Config {
-    #[derive(clap::Parser)]
-    struct Arguments {
-        #[command(flatten)]
-        config: Config,
-    }
     let folder = folder.display();
-    let arguments = [
-        "padron".to_owned(),
+    testkit::config([
         "--listen=127.0.0.1:0".to_owned(),
         "--ops-listen=127.0.0.1:0".to_owned(),
         format!("--store=sqlite:{folder}/padron.db"),
@@ -73,8 +67,7 @@ fn config(folder: &std::path::Path, s3: &str) -> Config {
         format!("--s3-endpoint={s3}"),
         "--s3-access-key=padron".to_owned(),
         "--s3-secret-key=padron".to_owned(),
-    ];
-    Arguments::try_parse_from(arguments).unwrap().config
+    ])
 }
 
 /// A photo server that takes its time for photos, and tells when one has begun to arrive.
@@ -100,23 +93,11 @@ async fn slow_s3(putting: Arc<Notify>) -> String {
 
 /// A whole request.
 fn registration() -> Vec<u8> {
-    let mut body = Vec::new();
-    for (field, content) in [
-        ("name=\"name\"", "Ana María Ñáñez".as_bytes()),
-        ("name=\"city\"", b"11001"),
-        (
-            "name=\"photo\"; filename=\"card.jpg\"",
-            include_bytes!("../../fixtures/card.jpg"),
-        ),
-    ] {
-        body.extend(format!("--X\r\nContent-Disposition: form-data; {field}\r\n\r\n").into_bytes());
-        body.extend(content);
-        body.extend(b"\r\n");
-    }
-    body.extend(b"--X--\r\n");
+    let body = Form::whole().body();
     let mut request = format!(
-        "POST /registrations HTTP/1.1\r\nHost: padron\r\nContent-Type: multipart/form-data; boundary=X\r\n\
+        "POST /registrations HTTP/1.1\r\nHost: padron\r\nContent-Type: {}\r\n\
          Content-Length: {}\r\n\r\n",
+        Form::CONTENT_TYPE,
         body.len()
     )
     .into_bytes();

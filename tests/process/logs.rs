@@ -2,8 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Map, Value};
-
-use crate::server::{Home, Server, until};
+use testkit::{Home, Server, until};
 
 /// The fields of a request's line, in any order but for the first.
 const FIELDS: [&str; 10] = [

@@ -8,11 +8,10 @@ use std::{
 
 use axum::{Router, body::Bytes, extract::DefaultBodyLimit, http::StatusCode, routing::post};
 use futures::{StreamExt as _, stream};
+use testkit::{Home, Server, free_addresses, until};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
-
-use crate::server::{Home, Server, free_addresses, until};
 
 /// Lines that may wait, as `src/foundation/telemetry/loki.rs` has it.
 const WAITING: usize = 4096;
@@ -177,7 +176,7 @@ async fn a_loki_that_hangs_costs_nothing_but_the_lines_beyond_the_bound() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loki_that_is_not_there_costs_nothing() {
-    let [nowhere, _] = free_addresses();
+    let [nowhere] = free_addresses();
     let home = Home::new();
     let url = format!("http://{nowhere}");
     let server = home.start_with(&[("PADRON_LOKI_URL", &url)]).await;

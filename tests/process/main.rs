@@ -1,6 +1,6 @@
 //! The real program, run as its operators run it: started, asked over sockets, signalled, killed.
 //!
-//! `server` starts and ends it; each other module keeps one of its promises.
+//! `testkit::Server` starts and ends it; each module keeps one of its promises.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,11 +15,8 @@ mod durability;
 mod logs;
 mod loki;
 mod metrics;
-mod people;
-mod planted;
 mod privacy;
 mod report;
 mod s3;
-mod server;
 mod shutdown;
 mod startup;

@@ -5,18 +5,13 @@ use reqwest::{
     Response, StatusCode, header,
     multipart::{Form, Part},
 };
+use testkit::{CARD, Home, Search, Server, client_builder, until};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use crate::{
-    loki::Receiver,
-    planted::Search,
-    server::{Home, Server, until},
-};
-
-const CARD: &[u8] = include_bytes!("../../fixtures/card.jpg");
+use crate::loki::Receiver;
 
 /// What stands in the card's EXIF, comment and GPS, and behind its end.
 const IN_CARD: [&str; 6] = [
@@ -315,8 +310,7 @@ async fn wander(server: &Server, search: &Search, reference: &str) {
 
 /// Signs in with a wrong token, with the code and with the token; returns the last session.
 async fn sign_in(server: &Server) -> String {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
+    let client = client_builder()
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap();

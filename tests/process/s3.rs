@@ -7,16 +7,15 @@ use std::{
     net::{TcpListener, TcpStream},
 };
 
-use reqwest::{StatusCode, multipart};
-
-use crate::server::{Home, until};
+use reqwest::StatusCode;
+use testkit::{Form, Home, S3_KEY, until};
 
 const BY_HOST: [(&str, &str); 5] = [
     ("PADRON_PHOTOS", "s3://photos"),
     ("PADRON_S3_ENDPOINT", "http://s3.example"),
     ("PADRON_S3_STYLE", "host"),
-    ("PADRON_S3_ACCESS_KEY", "padron-for-tests"),
-    ("PADRON_S3_SECRET_KEY", "padron-for-tests"),
+    ("PADRON_S3_ACCESS_KEY", S3_KEY),
+    ("PADRON_S3_SECRET_KEY", S3_KEY),
 ];
 
 #[tokio::test]
@@ -64,13 +63,7 @@ async fn a_server_that_goes_by_the_name_of_the_host_keeps_photos() {
     let mut variables = BY_HOST.to_vec();
     variables.push(("HTTP_PROXY", &moto));
     let server = home.start_with(&variables).await;
-    let card = include_bytes!("../../fixtures/card.jpg").as_slice();
-    let form = multipart::Form::new()
-        .text("name", "Ana María Ñáñez")
-        .text("city", "11001")
-        .part("photo", multipart::Part::bytes(card).file_name("card.jpg"));
-    let post = server.client.post(server.url("/registrations"));
-    let answer = post.multipart(form).send().await.unwrap();
+    let answer = server.post_form(&Form::whole()).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);
     let photo = format!("{}/photo", answer.headers()["location"].to_str().unwrap());
     assert!(!server.fetch(&photo).await.is_empty());

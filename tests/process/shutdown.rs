@@ -3,12 +3,11 @@
 
 use futures::{StreamExt as _, future::join};
 use reqwest::{Response, StatusCode};
+use testkit::{Home, Server, random, until};
 
 use crate::{
     crowd::{Crowd, POSTERS, is_reported, is_served},
-    people::Random,
     report,
-    server::{Home, Server, until},
 };
 
 /// Enough people that their report fits into no socket's buffers.
@@ -20,12 +19,12 @@ const INTERRUPTED: i32 = 130;
 #[tokio::test(flavor = "multi_thread")]
 async fn posts_under_way_are_answered_or_can_be_sent_again() {
     let home = Home::new();
-    let mut random = Random::new();
+    let mut random = random();
     let crowd = Crowd::default();
     for _ in 0..5 {
         let mut server = home.start().await;
-        let before_the_end = random.below(10);
-        crowd.grow(before_the_end + 3 * POSTERS as u64, &mut random);
+        let before_the_end = random.u64(..10);
+        crowd.grow(before_the_end + 3 * POSTERS as u64);
         let end = async {
             crowd.acknowledges(before_the_end).await;
             server.terminate();
@@ -41,7 +40,7 @@ async fn posts_under_way_are_answered_or_can_be_sent_again() {
     let server = home.start().await;
     crowd.post_together(&server).await;
     let clients = std::mem::take(&mut *crowd.clients.lock().unwrap());
-    assert_eq!(clients.kept.len() as u64, clients.born);
+    assert_eq!(clients.kept.len(), clients.born as usize);
     is_served(&server, &clients.kept).await;
     is_reported(&server, &clients.kept).await;
     server.stop().await;

@@ -5,14 +5,14 @@
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, process::Output};
 
-use crate::server::{Home, free_addresses};
+use testkit::{Home, free_addresses};
 
 /// A key file of nobody's register, whole but for one symbol of the key.
 const DAMAGED_KEYS: &str = "key 00000000 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
 
 /// Runs the server, which must not start, with `variables` set.
 pub(crate) fn refused(home: &Home, variables: &[(&str, &str)]) -> Output {
-    let [listen, ops_listen] = free_addresses();
+    let [listen, ops_listen] = free_addresses().map(|address| address.to_string());
     let addresses = [
         ("PADRON_LISTEN", listen.as_str()),
         ("PADRON_OPS_LISTEN", &ops_listen),

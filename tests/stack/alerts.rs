@@ -3,11 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use testkit::until;
+
 use crate::{
     client::client,
     program::Signal,
     stack::{Stack, Tiers},
-    watch::{Mail, mails, prometheus_query, start_logs, start_monitoring, until},
+    watch::{Mail, mails, prometheus_query, start_logs, start_monitoring},
 };
 
 /// The promise: from the fault to the mail.

@@ -1,14 +1,13 @@
 //! Replicas that were there before their tiers.
 
 use reqwest::{Client, StatusCode};
+use testkit::{Human, until};
 
 use crate::{
     client::{FRONT, Outcome, client, register},
-    people::Human,
     program::Signal,
     servers::REPLICAS,
     stack::{Stack, Tiers},
-    watch::until,
 };
 
 async fn status(client: &Client, url: &str) -> Option<StatusCode> {

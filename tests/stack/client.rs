@@ -7,7 +7,9 @@ use std::{
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 
-use crate::{people::Human, servers::secret};
+use testkit::{Human, PATIENCE, client_builder};
+
+use crate::servers::secret;
 
 /// The front door.
 pub(crate) const FRONT: &str = "https://nginx:8443";
@@ -17,9 +19,6 @@ const ATTEMPT: Duration = Duration::from_secs(40);
 
 /// Between two attempts of one request.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// How long a client that follows the rule goes on asking.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What became of a person who asked to be registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +44,7 @@ pub(crate) fn client() -> Client {
 
 /// A client at an address of its own, because nginx limits each address.
 pub(crate) fn client_at(address: Ipv4Addr) -> Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
+    client_builder()
         .local_address(IpAddr::from(address))
         .danger_accept_invalid_certs(true)
         .redirect(reqwest::redirect::Policy::none())
@@ -67,11 +65,9 @@ pub(crate) async fn register(client: &Client, human: &Human) -> Sent {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let request = client
-            .post(format!("{FRONT}/registrations"))
-            .header("idempotency-key", &human.key)
-            .header(header::ACCEPT, "application/json")
-            .multipart(human.form());
+        let request = human
+            .post(client, FRONT)
+            .header(header::ACCEPT, "application/json");
         if let Some(outcome) = final_answer(request.send().await).await {
             return Sent {
                 outcome,

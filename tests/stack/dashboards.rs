@@ -4,14 +4,14 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use serde_json::Value;
+use testkit::{Human, until};
 
 use crate::{
     client::{FRONT, as_staff, client, register},
-    people::Human,
     program::Signal,
     servers::root,
     stack::{Stack, Tiers},
-    watch::{loki_query, prometheus_query, start_logs, start_monitoring, until},
+    watch::{loki_query, prometheus_query, start_logs, start_monitoring},
 };
 
 /// Longer than between two questions of a replica whether its tiers are there.

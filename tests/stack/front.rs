@@ -5,14 +5,13 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use reqwest::{Body, Method, Response, StatusCode, Version, header, multipart::Form};
+use testkit::{Human, noise, until};
 use tokio::task::JoinSet;
 
 use crate::{
     client::{FRONT, client},
-    people::{Human, photo},
     program::Signal,
     stack::{Stack, Tiers},
-    watch::until,
 };
 
 fn value<'a>(answer: &'a Response, name: &str) -> &'a str {
@@ -130,7 +129,7 @@ async fn the_bound_of_a_photo_is_padrons() {
         let request = client.post(format!("{FRONT}/registrations?keyed=1"));
         request.multipart(human.form()).send().await.unwrap()
     };
-    let largest = photo(1_869, 1);
+    let largest = noise(1_869, 1);
     assert!(
         (10_000_000..=10 << 20).contains(&largest.len()),
         "{}",

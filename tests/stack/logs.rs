@@ -2,13 +2,14 @@
 
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
+use testkit::until;
 
 use crate::{
     client::{FRONT, client},
     program::Signal,
     servers::REPLICAS,
     stack::{Stack, Tiers},
-    watch::{loki_query, start_logs, start_loki, until},
+    watch::{loki_query, start_logs, start_loki},
 };
 
 /// A request through the front door: who answered, and under which id.

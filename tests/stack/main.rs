@@ -19,9 +19,6 @@ mod client;
 mod dashboards;
 mod front;
 mod logs;
-mod people;
-#[path = "../process/planted.rs"]
-mod planted;
 mod privacy;
 mod program;
 mod replicas;

@@ -4,15 +4,14 @@
 use std::{fs, path::Path};
 
 use reqwest::{Client, RequestBuilder, StatusCode};
+use testkit::{Human, Search, until};
 
 use crate::{
     client::{FRONT, as_staff, client},
-    people::Human,
-    planted::Search,
     program::Signal,
     servers::secret,
     stack::{Stack, Tiers},
-    watch::{loki_query, start_logs, until},
+    watch::{loki_query, start_logs},
 };
 
 const NAME: &str = "Ñusta Quetzalcóatl Planted";

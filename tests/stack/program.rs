@@ -3,35 +3,24 @@
 use std::{
     fs::File,
     io::{BufRead as _, BufReader, Read, Write as _},
-    os::unix::process::CommandExt as _,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
 };
 
-/// How long a program may take to come up or to go; only a test that fails waits for it.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) use testkit::Signal;
+use testkit::{Process, until_blocking};
 
 /// Lines that are shown of a program when a test fails.
 const SHOWN: usize = 25;
-
-/// A signal, by the name that `kill` knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
-    Kill,
-    Term,
-    Stop,
-    Cont,
-}
 
 /// A program under the name of its service.
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     make: Box<dyn Fn() -> Command + Send + Sync>,
     ready: Box<dyn Fn() -> bool + Send + Sync>,
-    child: Option<Child>,
+    process: Option<Process>,
     log: Log,
 }
 
@@ -46,7 +35,7 @@ impl Program {
             name,
             make: Box::new(make),
             ready: Box::new(ready),
-            child: None,
+            process: None,
             log: Log::new(name),
         }
     }
@@ -54,57 +43,34 @@ impl Program {
     /// Starts it, and does not wait.
     pub(crate) fn start(&mut self) {
         let mut command = (self.make)();
-        let mut child = command
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {command:?}: {error}", self.name));
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::start_in_group(command);
+        let child = &mut process.child;
         self.log.keep("stdout", child.stdout.take().unwrap());
         self.log.keep("stderr", child.stderr.take().unwrap());
-        self.child = Some(child);
+        self.process = Some(process);
     }
 
     /// Waits until it does its work.
     pub(crate) fn wait_until_ready(&mut self) {
-        let begun = Instant::now();
-        while !(self.ready)() {
-            if let Some(child) = &mut self.child
-                && let Some(status) = child.try_wait().unwrap()
-            {
-                panic!(
-                    "{} ended while starting: {status}\n{}",
-                    self.name,
-                    self.last_lines()
-                );
-            }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "{} did not come up\n{}",
-                self.name,
-                self.last_lines()
-            );
-            thread::sleep(Duration::from_millis(50));
-        }
+        let Self { ready, process, .. } = self;
+        until_blocking(self.name, || {
+            let ended = process.as_mut().and_then(Process::ended);
+            assert!(ended.is_none(), "{} ended while starting", self.name);
+            ready().then_some(())
+        });
     }
 
     /// Sends a signal: a polite one to the program alone, any other to its children as well, as if its
     /// container were killed or paused.
     pub(crate) fn signal(&self, signal: Signal) {
-        let child = self.child.as_ref().expect("it runs");
-        assert!(send(child.id(), signal), "{} has ended already", self.name);
+        self.process.as_ref().expect("it runs").signal(signal);
     }
 
     /// Waits for its end.
     pub(crate) fn wait_for_end(&mut self) {
-        let Some(mut child) = self.child.take() else {
-            return;
-        };
-        let begun = Instant::now();
-        while child.try_wait().unwrap().is_none() {
-            assert!(begun.elapsed() < PATIENCE, "{} does not end", self.name);
-            thread::sleep(Duration::from_millis(10));
+        if let Some(mut process) = self.process.take() {
+            process.wait();
         }
     }
 
@@ -116,8 +82,8 @@ impl Program {
 
     /// Whether it was started and has not ended.
     pub(crate) fn is_running(&mut self) -> bool {
-        let child = self.child.as_mut();
-        child.is_some_and(|child| child.try_wait().unwrap().is_none())
+        let process = self.process.as_mut();
+        process.is_some_and(|process| process.ended().is_none())
     }
 
     /// What it said last.
@@ -134,26 +100,10 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // It may be stopped or gone; killing works on both.
-            send(child.id(), Signal::Kill);
-            let _ = child.wait();
-        }
         if thread::panicking() {
             eprintln!("{}", self.last_lines());
         }
     }
-}
-
-/// The standard library knows only one signal, and no groups.
-fn send(program: u32, signal: Signal) -> bool {
-    let group = if signal == Signal::Term { "" } else { "-" };
-    let flag = format!("-{}", format!("{signal:?}").to_uppercase());
-    let sent = Command::new("kill")
-        .args([&flag, "--", &format!("{group}{program}")])
-        .stderr(Stdio::null())
-        .status();
-    sent.unwrap().success()
 }
 
 /// The output of a program, in the file and the form of Docker's `json-file` driver.

@@ -12,11 +12,11 @@ use std::{
 use bytes::Bytes;
 use futures::future::join_all;
 use reqwest::{Client, Response, StatusCode, header};
+use testkit::Human;
 use tokio::task::JoinHandle;
 
 use crate::{
     client::{FRONT, as_staff, client},
-    people::Human,
     program::Signal,
     servers::{REPLICAS, secret},
     stack::{Stack, Tiers},

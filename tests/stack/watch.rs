@@ -1,10 +1,6 @@
 //! What watches the stack: metrics, alerts, mail, logs; and how a test asks them.
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Client;
@@ -14,9 +10,6 @@ use crate::{
     program::Program,
     servers::{alertmanager, blackbox_exporter, loki, mail, node_exporter, prometheus, promtail},
 };
-
-/// How long anything that is waited for may take; only a test that fails waits so long.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Starts these and waits until they work.
 fn start<const N: usize>(mut programs: [Program; N]) -> [Program; N] {
@@ -61,18 +54,6 @@ fn clear(folders: &[&str]) {
         if Path::new(folder).exists() {
             fs::remove_dir_all(folder).unwrap();
         }
-    }
-}
-
-/// Asks again and again until there is something to see.
-pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(seen) = look().await {
-            return seen;
-        }
-        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 

@@ -11,11 +11,11 @@ use std::{
 use calamine::{Data, Reader as _, Xlsx};
 use futures::{StreamExt as _, stream};
 use reqwest::{Client, StatusCode};
+use testkit::Human;
 
 use super::load::Load;
 use crate::{
     client::{FRONT, Outcome, Sent, as_staff},
-    people::Human,
     servers::{REPLICAS, S3_FOLDER, replica_command},
 };
 

@@ -11,12 +11,10 @@ use std::{
 };
 
 use reqwest::{Client, StatusCode};
+use testkit::Human;
 use tokio::task::JoinSet;
 
-use crate::{
-    client::{FRONT, Outcome, Sent, as_staff, client, client_at, register},
-    people::Human,
-};
+use crate::client::{FRONT, Outcome, Sent, as_staff, client, client_at, register};
 
 /// People who register at once.
 const PEOPLE: u8 = 8;

@@ -15,19 +15,21 @@ const HEAD: usize = 4;
 
 /// Searches for planted texts in all their forms at once.
 #[derive(Default)]
-pub(crate) struct Search {
+pub struct Search {
     /// Forms by their first bytes: what is planted, and the form.
     forms: HashMap<[u8; HEAD], Vec<(String, Vec<u8>)>>,
 }
 
 impl Search {
-    pub(crate) fn of<'a>(planted: impl IntoIterator<Item = &'a str>) -> Self {
+    /// For these texts, each of at least four bytes.
+    pub fn of<'a>(planted: impl IntoIterator<Item = &'a str>) -> Self {
         let mut search = Self::default();
         search.extend(planted);
         search
     }
 
-    pub(crate) fn extend<'a>(&mut self, planted: impl IntoIterator<Item = &'a str>) {
+    /// Adds texts to search for.
+    pub fn extend<'a>(&mut self, planted: impl IntoIterator<Item = &'a str>) {
         for text in planted {
             for form in forms(text) {
                 self.add(text, form);
@@ -36,14 +38,14 @@ impl Search {
     }
 
     /// Adds bytes that are searched for as they are.
-    pub(crate) fn add(&mut self, called: &str, form: Vec<u8>) {
+    pub fn add(&mut self, called: &str, form: Vec<u8>) {
         let head = *form.first_chunk().unwrap();
         let forms = self.forms.entry(head).or_default();
         forms.push((called.to_owned(), form));
     }
 
     /// The planted texts that are in `bytes`, in whatever form.
-    pub(crate) fn find(&self, bytes: &[u8]) -> BTreeSet<&str> {
+    pub fn find(&self, bytes: &[u8]) -> BTreeSet<&str> {
         (0..bytes.len())
             .filter_map(|at| {
                 let rest = &bytes[at..];
@@ -58,7 +60,7 @@ impl Search {
 
     /// Looks through every file below `folder`, and through the names, but not into `passed_over`.
     /// Returns how many files were read.
-    pub(crate) fn finds_nothing_below(&self, folder: &Path, passed_over: &[&str]) -> usize {
+    pub fn finds_nothing_below(&self, folder: &Path, passed_over: &[&str]) -> usize {
         let mut read = 0;
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -74,7 +76,8 @@ impl Search {
         read
     }
 
-    pub(crate) fn finds_nothing_in(&self, place: &str, bytes: &[u8]) {
+    /// `bytes` of `place` hold nothing that is planted.
+    pub fn finds_nothing_in(&self, place: &str, bytes: &[u8]) {
         let found = self.find(bytes);
         assert!(found.is_empty(), "{found:?} in {place}");
     }
@@ -109,8 +112,8 @@ fn forms(text: &str) -> BTreeSet<Vec<u8>> {
         percent.replace("%20", "+").into_bytes(),
         percent.to_lowercase().into_bytes(),
         percent.into_bytes(),
-        hex(bytes).to_uppercase().into_bytes(),
-        hex(bytes).into_bytes(),
+        hex::encode_upper(bytes).into_bytes(),
+        hex::encode(bytes).into_bytes(),
     ]);
     for engine in [BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD] {
         // In the middle of something longer a text begins at any of three places in a group of
@@ -127,13 +130,6 @@ fn forms(text: &str) -> BTreeSet<Vec<u8>> {
 
 fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
     text.encode_utf16().flat_map(bytes).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").unwrap();
-        hex
-    })
 }
 
 fn json_in_ascii(text: &str) -> String {
