@@ -9,7 +9,7 @@
 //! | entrances | [`cli`] | arguments and sub-commands |
 //! | | [`server`] | the life of the process: settings, opening, listening, draining |
 //! | | [`http`] | routes, middleware, pages, problems |
-//! | what is done | [`app`] | intake, report, board, sweep |
+//! | what is done | [`app`] | intake, report, board, charts, sweep |
 //! | tiers | [`store`] | the records, on SQLite or MongoDB |
 //! | | [`photos`] | the photos, in a folder or on S3 |
 //! | domain | [`domain`] | registration, city, photo, totals: what may be stored, and how it is parsed |

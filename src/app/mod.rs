@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod board;
+pub mod charts;
 pub mod health;
 pub mod intake;
 pub mod report;

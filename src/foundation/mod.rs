@@ -1,4 +1,4 @@
-//! What would serve any program: encryption, drawing, languages, logs, the clock.
+//! What would serve any program: encryption, drawing, languages, logs, the clock, the sharing of calls.
 //!
 //! Used by every layer above. Nothing here knows of people, cities or requests.
 
@@ -7,4 +7,5 @@ pub mod clock;
 pub mod lang;
 pub mod origin;
 pub mod seal;
+pub mod single_flight;
 pub mod telemetry;

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    app::board::{ChartSpec, DEFAULT_TOP, Format},
-    foundation::chart::Size,
+    app::charts::{ChartSpec, Format},
+    foundation::chart::Geometry,
     foundation::lang::Lang,
     http::state::AppState,
     http::{
@@ -23,41 +23,23 @@ use crate::{
     },
 };
 
-/// Most bars that a client may ask for.
-const MAX_TOP: usize = 50;
-
 /// Which chart.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ChartQuery {
-    /// Pixels, 320 to 2000.
-    #[serde(default = "default_width")]
+    /// Pixels: the nearest of 320, 640, 1000 and 2000 is drawn.
     #[param(minimum = 320, maximum = 2000, default = 1000)]
-    width: u32,
-    /// Pixels, 240 to 2000.
-    #[serde(default = "default_height")]
+    width: Option<u32>,
+    /// Pixels: the nearest of 240, 400, 600, 1200 and 2000 is drawn.
     #[param(minimum = 240, maximum = 2000, default = 600)]
-    height: u32,
-    /// Cities with a bar of their own, 1 to 50; the rest share one.
-    #[serde(default = "default_top")]
+    height: Option<u32>,
+    /// Cities with a bar of their own, at most: the nearest of 3, 5, 10, 20 and 50; the rest share one.
     #[param(minimum = 1, maximum = 50, default = 20)]
-    top: usize,
+    top: Option<u32>,
     /// Language of its words, `es` or `en`.
     #[serde(rename = "lang")]
     _lang: Option<String>,
-}
-
-fn default_width() -> u32 {
-    1000
-}
-
-fn default_height() -> u32 {
-    600
-}
-
-fn default_top() -> usize {
-    DEFAULT_TOP
 }
 
 /// The chart of totals per city as PNG.
@@ -68,7 +50,7 @@ fn default_top() -> usize {
         (status = 304, description = "The chart that `If-None-Match` names"),
         (status = 400, description = "`malformed`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 503, description = "`unavailable`, or `busy` when too many other charts wait to be drawn", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn png(
@@ -88,7 +70,7 @@ pub(super) async fn png(
         (status = 304, description = "The chart that `If-None-Match` names"),
         (status = 400, description = "`malformed`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 503, description = "`unavailable`, or `busy` when too many other charts wait to be drawn", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
 )]
 pub(super) async fn svg(
@@ -111,16 +93,13 @@ async fn chart(
     let Query(query) = query.map_err(|_| {
         malformed("the parameters are width, height and top, whole numbers, and lang".into())
     })?;
-    if !(1..=MAX_TOP).contains(&query.top) {
-        return Err(malformed(format!("top is from 1 to {MAX_TOP}")));
-    }
+    let geometry = Geometry::nearest(query.width, query.height, query.top);
     let spec = ChartSpec {
         format,
-        size: Size::new(query.width, query.height).map_err(|error| malformed(error.to_string()))?,
-        top: query.top,
+        geometry: geometry.map_err(|error| malformed(error.to_string()))?,
         lang,
     };
-    let picture = app.board.chart(spec).await?;
+    let picture = app.charts.chart(spec).await?;
     let media_type = match format {
         Format::Png => "image/png",
         Format::Svg => "image/svg+xml",

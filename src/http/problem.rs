@@ -15,7 +15,7 @@ use axum::{
 use tower_http::request_id::RequestId;
 
 use crate::{
-    app::board::BoardError,
+    app::charts::ChartError,
     app::intake::IntakeError,
     domain::photo::PhotoError,
     domain::registration::{Fault, FieldError, Reference},
@@ -198,7 +198,13 @@ impl Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let kind = match error {
+        Arc::new(error).into()
+    }
+}
+
+impl From<Arc<StoreError>> for Problem {
+    fn from(error: Arc<StoreError>) -> Self {
+        let kind = match *error {
             StoreError::Corrupt(_) => Kind::Internal,
             StoreError::Unavailable(_) | StoreError::Uncertain(_) | StoreError::ForeignKeys => {
                 Kind::Unavailable
@@ -232,13 +238,15 @@ impl From<IntakeError> for Problem {
     }
 }
 
-impl From<BoardError> for Problem {
-    fn from(error: BoardError) -> Self {
-        let kind = match error {
-            BoardError::Store(_) => Kind::Unavailable,
-            BoardError::Render(_) => Kind::Internal,
-        };
-        Self::new(kind).caused_by(error)
+impl From<ChartError> for Problem {
+    fn from(error: ChartError) -> Self {
+        match error {
+            ChartError::Store(error) => error.into(),
+            ChartError::Busy => Self::new(Kind::Busy).caused_by(error),
+            ChartError::Render(_) | ChartError::Interrupted => {
+                Self::new(Kind::Internal).caused_by(error)
+            }
+        }
     }
 }
 

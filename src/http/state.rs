@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    app::{access::Access, board::Board, health::Health, intake::Intake},
+    app::{access::Access, board::Board, charts::Charts, health::Health, intake::Intake},
     domain::city::Cities,
     foundation::{origin::Origin, seal::Keyring},
     photos::Photos,
@@ -24,8 +24,10 @@ pub struct AppState {
     pub photos: Photos,
     /// Keys and keyed hashes.
     pub keyring: Arc<Keyring>,
-    /// Totals and charts.
+    /// Totals.
     pub board: Arc<Board>,
+    /// Their charts.
+    pub charts: Charts,
     /// The way in for people.
     pub intake: Intake,
     /// The way in for staff.

@@ -23,7 +23,7 @@ use self::{
 };
 
 use crate::{
-    app::{access::Access, board::Board, health::Health, sweep},
+    app::{access::Access, board::Board, charts::Charts, health::Health, sweep},
     foundation::{clock::now, telemetry},
     http::{self, state::AppState},
 };
@@ -141,8 +141,10 @@ pub fn state(config: &Config, tiers: Tiers, shutdown: &Shutdown) -> anyhow::Resu
         keyring,
     } = tiers;
     let upload_memory = usize::try_from(config.upload_memory)? * 1024 * 1024;
+    let board = Board::new(store.clone(), cities.clone());
     Ok(Arc::new(AppState {
-        board: Board::new(store.clone(), cities.clone(), config.time_zone.clone()),
+        charts: Charts::new(board.clone(), cities.clone(), config.time_zone.clone()),
+        board,
         access: Access::new(store.clone(), keyring.clone(), &admin_token(config)?),
         health: Arc::new(Health::new(store.clone(), photos.clone())),
         intake,

@@ -19,6 +19,7 @@ use super::config::{self, Config};
 use crate::{
     app::{access::new_token, intake::Intake},
     domain::city::Cities,
+    foundation::chart,
     foundation::seal::{KeyFileError, Keyring, write_private},
     photos::{Photos, PhotosUrl},
     store::{self, Guard, Store, StoreError, StoreUrl},
@@ -47,7 +48,9 @@ impl Tiers {
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let cities = match &config.cities {
             Some(path) => {
-                Cities::read(path).with_context(|| format!("PADRON_CITIES: {}", path.display()))?
+                let cities = Cities::read(path).map_err(anyhow::Error::new);
+                let cities = cities.and_then(drawable);
+                cities.with_context(|| format!("PADRON_CITIES: {}", path.display()))?
             }
             None => Cities::embedded().context("the built-in catalogue")?,
         };
@@ -142,6 +145,22 @@ pub(super) fn admin_token(config: &Config) -> anyhow::Result<SecretString> {
             bail!("{shown} cannot be read ({error}); set PADRON_ADMIN_TOKEN or mend its rights")
         }
     }
+}
+
+/// A catalogue of which the chart can draw every name.
+fn drawable(cities: Cities) -> anyhow::Result<Cities> {
+    for city in cities.iter() {
+        let name = city.full_name();
+        if let Some(letter) = chart::undrawable(&name) {
+            let name = name.replace(char::is_control, " ");
+            bail!(
+                "city {} ({name}): the chart has no letter U+{:04X}; write the name in Latin, Greek or Cyrillic letters",
+                city.code,
+                u32::from(letter)
+            );
+        }
+    }
+    Ok(cities)
 }
 
 fn make_folders(config: &Config) -> anyhow::Result<()> {

@@ -81,11 +81,7 @@ async fn a_restart_keeps_the_chart() {
 #[tokio::test]
 async fn another_process_over_the_same_store_follows() {
     let app = TestApp::new().await;
-    let other = padron::app::board::Board::new(
-        app.app.store.clone(),
-        app.app.cities.clone(),
-        app.app.time_zone.clone(),
-    );
+    let other = padron::app::board::Board::new(app.app.store.clone(), app.app.cities.clone());
     assert_eq!(other.totals().await.unwrap().total(), 0);
     let stop = tokio_util::sync::CancellationToken::new();
     let following = tokio::spawn({
@@ -144,18 +140,20 @@ async fn the_chart_is_small_and_says_when_it_has_not_changed() {
 }
 
 #[tokio::test]
-async fn sizes_have_their_bounds() {
+async fn sizes_are_few_and_have_their_bounds() {
     let app = TestApp::new().await;
-    for query in [
-        "width=320&height=240",
-        "width=2000&height=2000&top=50",
-        "top=1",
+    for (query, size) in [
+        ("", (1000, 600)),
+        ("width=1000&height=600", (1000, 600)),
+        ("width=1001&height=599&top=19", (1000, 600)),
+        ("width=320&height=240", (320, 240)),
+        ("width=2000&height=2000&top=50", (2000, 2000)),
+        ("width=777&top=1", (640, 600)),
     ] {
-        assert_eq!(
-            app.get(&format!("/chart.png?{query}")).await.status,
-            200,
-            "{query}"
-        );
+        let chart = app.get(&format!("/chart.png?{query}")).await;
+        assert_eq!(chart.status, 200, "{query}");
+        let image = image::load_from_memory(&chart.body).unwrap();
+        assert_eq!((image.width(), image.height()), size, "{query}");
     }
     for (query, named) in [
         ("width=319", "width"),
@@ -176,16 +174,35 @@ async fn sizes_have_their_bounds() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_chart_is_drawn_once_however_many_ask() {
-    let app = TestApp::new().await;
-    register(&app, "11001").await;
-    app.get("/totals").await;
-    let asked = (0..50).map(|_| app.get("/chart.png"));
-    let answers = futures::future::join_all(asked).await;
-    assert!(answers.iter().all(|answer| answer.body == answers[0].body));
-    assert_eq!(app.app.board.charts_drawn(), 1);
+/// Latin with the accents of Vietnamese, Greek and Cyrillic are drawn as they are written, composed or not.
+#[tokio::test]
+async fn names_of_other_alphabets_are_drawn() {
+    let names = [
+        "Thành phố Hồ Chí Minh",
+        "Đồng Xoài",
+        "Θεσσαλονίκη",
+        "Нижний Новгород",
+        "Bogota\u{301}",
+    ];
+    let lines = (1..)
+        .zip(names)
+        .map(|(number, name)| format!("0000{number},{name},X,\n"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cities.csv");
+    let catalogue: String = lines.collect();
+    std::fs::write(
+        &file,
+        format!("code,municipality,department,aliases\n{catalogue}"),
+    )
+    .unwrap();
+    let app = TestApp::with_arguments(&["--cities", file.to_str().unwrap()]).await;
+    for number in 1..=names.len() {
+        register(&app, &format!("0000{number}")).await;
+    }
     app.staff("/report.xlsx").await;
-    app.get("/chart.png").await;
-    assert_eq!(app.app.board.charts_drawn(), 2);
+    let svg = app.get("/chart.svg").await.text();
+    assert!(!svg.contains('\u{FFFD}'));
+    for name in [&names[..4], &["Bogotá"]].concat() {
+        assert!(svg.contains(name), "{name} in {svg}");
+    }
 }

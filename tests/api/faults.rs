@@ -1,7 +1,14 @@
 //! Tiers that fail: nothing is lost, nothing is left, and the cause stays inside.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use padron::{domain::totals::Counted, foundation::clock::now};
 use testkit::{FailingStore, Fault, Form};
 
 use crate::app::{TOKEN, TestApp};
@@ -133,6 +140,64 @@ async fn every_way_in_says_that_the_store_is_away() {
     }
     for path in ["/livez", "/", "/cities?q=cali"] {
         assert_eq!(app.get(path).await.status, 200, "{path} needs no store");
+    }
+}
+
+/// A store that fails slowly after the first `good` calls, and how often it was called.
+async fn failing_slowly(good: usize) -> (TestApp, Arc<FailingStore>, Arc<AtomicUsize>) {
+    let calls: Arc<AtomicUsize> = Arc::default();
+    let mut failing = None;
+    let counted = calls.clone();
+    let faults = move |_: testkit::Call<'_>| {
+        let before = counted.fetch_add(1, Ordering::Relaxed);
+        (before >= good).then_some(Fault::Away(Duration::from_millis(300)))
+    };
+    let wrap = |inner| failing.insert(FailingStore::over(inner, faults)).clone();
+    let app = TestApp::with_store(wrap).await;
+    (app, failing.unwrap(), calls)
+}
+
+#[tokio::test]
+async fn all_who_ask_a_store_that_fails_slowly_share_its_one_answer() {
+    let (app, store, calls) = failing_slowly(0).await;
+    for paths in [
+        &["/totals", "/chart.png", "/chart.svg?top=3"][..],
+        &["/readyz"],
+    ] {
+        calls.store(0, Ordering::Relaxed);
+        let asked = (0..12).map(|asker| app.get(paths[asker % paths.len()]));
+        for answer in futures::future::join_all(asked).await {
+            assert_eq!(
+                (answer.status.as_u16(), answer.header("retry-after")),
+                (503, "5")
+            );
+        }
+        assert_eq!(calls.load(Ordering::Relaxed), 1, "calls for {paths:?}");
+    }
+    // It is no answer for those who ask later.
+    store.set(None);
+    assert_eq!(app.get("/totals").await.status, 200);
+}
+
+#[tokio::test]
+async fn reports_that_end_while_the_store_fails_slowly_do_not_wait_for_each_other() {
+    let (app, _, calls) = failing_slowly(3).await;
+    assert_eq!(app.get("/totals").await.status, 200);
+    assert_eq!(calls.load(Ordering::Relaxed), 3, "looked, counted, saved");
+    let counted = Counted {
+        as_of: now(),
+        city: None,
+        counts: [].into(),
+    };
+    let mut refreshes: Vec<_> = (0..4)
+        .map(|_| Box::pin(app.app.board.refresh(&counted)))
+        .collect();
+    for refresh in &mut refreshes {
+        assert!(futures::poll!(refresh).is_pending());
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 7, "all ask at once");
+    for refresh in refreshes {
+        assert!(refresh.await.is_err());
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod away;
+mod charts;
 mod copy;
 mod crowd;
 mod drain;

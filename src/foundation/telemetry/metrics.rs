@@ -222,6 +222,11 @@ pub const METRICS: &[Metric] = &[
         "Registrations of a city in those totals",
     ),
     counter(
+        "padron_charts_drawn_total",
+        &[],
+        "Charts that were drawn; each of the 400 is drawn once for a version, and only when somebody asks",
+    ),
+    counter(
         "padron_reports_total",
         &[FORMAT, label("outcome", &["finished", "aborted"])],
         "Reports that were begun, by how they ended",

@@ -3,18 +3,32 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use padron::{app::board::Board, domain::city::Cities, domain::totals::Counted};
+use padron::{
+    app::board::Board,
+    app::charts::{ChartSpec, Charts, Format},
+    domain::city::Cities,
+    domain::totals::Counted,
+    foundation::{chart::Geometry, lang::Lang},
+};
 
 use super::new_file;
 use crate::support::{city, or_hangs, time};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_refresh_a_board_that_is_older_than_what_is_known() {
+    let spec = ChartSpec {
+        format: Format::Svg,
+        geometry: Geometry::default(),
+        lang: Lang::Es,
+    };
     // From a time when there was an older one, and from before the first.
     for backup in [2, 0] {
         let (store, connection, _folder) = new_file().await;
         let cities = Arc::new(Cities::embedded().unwrap());
-        let board = Board::new(store.clone(), cities, TimeZone::UTC);
+        let board = Board::new(store.clone(), cities.clone());
+        let charts_of =
+            |board: &Arc<Board>| Charts::new(board.clone(), cities.clone(), TimeZone::UTC);
+        let charts = charts_of(&board);
         let counted = |number: u32| Counted {
             as_of: time(number.into()),
             city: None,
@@ -22,6 +36,7 @@ async fn reports_refresh_a_board_that_is_older_than_what_is_known() {
         };
         for number in 1..=5 {
             board.refresh(&counted(number)).await.unwrap();
+            charts.chart(spec).await.unwrap();
             if number == backup {
                 let keep = "CREATE TABLE backup AS SELECT * FROM board";
                 connection.execute_batch(keep).unwrap();
@@ -36,5 +51,10 @@ async fn reports_refresh_a_board_that_is_older_than_what_is_known() {
         let saved = store.board(0).await.unwrap().unwrap();
         assert_eq!(saved.cities[&city("11001")].count, 6);
         assert_eq!(*board.totals().await.unwrap(), saved);
+        // Its version was shown before, with other counts.
+        assert!(saved.version < 5);
+        let chart = charts.chart(spec).await.unwrap();
+        let other = charts_of(&Board::new(store.clone(), cities.clone()));
+        assert_eq!(chart.bytes, other.chart(spec).await.unwrap().bytes);
     }
 }

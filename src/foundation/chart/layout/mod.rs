@@ -1,12 +1,12 @@
 //! Where everything goes: a chart and a size become boxes and lines of text, in whole pixels.
 //!
-//! Called by both renderers, so PNG and SVG are the same picture. Pure geometry: it draws nothing. Its promise, kept
-//! for every chart that `rows_that_fit` allows: no text meets another text, a bar, or the border.
+//! Called by both renderers, so PNG and SVG are the same picture. It draws nothing. Its promise for every chart: no text
+//! meets another text, a bar, or the border.
 
 use plotters_backend::{BackendColor, text_anchor::HPos};
 
 use super::{
-    Bar, Chart, RenderError, Size,
+    Chart, Geometry,
     text::{Text, ascent, fitted, half_cap_height, line_height, printable, width},
 };
 
@@ -36,9 +36,77 @@ pub(super) struct Layout {
     pub(super) texts: Vec<Text>,
 }
 
-/// What depends on the size alone.
+/// One bar.
+struct Row {
+    label: String,
+    count: u64,
+    /// The count in digits.
+    number: String,
+    /// Whether it stands for all the others: drawn in a muted colour.
+    rest: bool,
+}
+
+/// What a chart says: its words, and a row for each bar that has room.
+pub(super) struct Rows<'a> {
+    pub(super) title: &'static str,
+    subtitle: &'a str,
+    empty: &'static str,
+    all: Vec<Row>,
+}
+
+impl<'a> Rows<'a> {
+    /// The first `top` counts and, where there are more or these do not fit, a last row for the rest.
+    pub(super) fn of<L>(chart: &'a Chart<L>, geometry: Geometry) -> Self {
+        let (counts, lang) = (chart.counts, chart.lang);
+        let (fit, top) = (Frame::new(geometry).rows(), usize::from(geometry.top));
+        let shown = if counts.len() <= top.min(fit) {
+            counts.len()
+        } else {
+            top.min(fit.saturating_sub(1))
+        };
+        let (shown, rest) = counts.split_at(shown);
+        let row = |label, count, rest| Row {
+            label,
+            count,
+            number: lang.count(count),
+            rest,
+        };
+        let mut rows: Vec<_> = shown
+            .iter()
+            .map(|(of, count)| row((chart.label)(of), *count, false))
+            .collect();
+        if !rest.is_empty() {
+            let count = rest
+                .iter()
+                .fold(0, |sum: u64, (_, count)| sum.saturating_add(*count));
+            rows.push(row(lang.rest(rest.len()), count, true));
+        }
+        Self {
+            title: lang.texts().chart_title,
+            subtitle: &chart.subtitle,
+            empty: lang.texts().chart_empty,
+            all: rows,
+        }
+    }
+
+    /// The chart in words: the subtitle, then each bar's whole label and count.
+    pub(super) fn description(&self) -> String {
+        let rows = self
+            .all
+            .iter()
+            .map(|row| format!("{}: {}", row.label, row.number));
+        let rows = if self.all.is_empty() {
+            self.empty.to_owned()
+        } else {
+            rows.collect::<Vec<_>>().join("; ")
+        };
+        format!("{}. {rows}", self.subtitle)
+    }
+}
+
+/// What depends on the geometry alone.
 struct Frame {
-    size: Size,
+    geometry: Geometry,
     title_em: i32,
     subtitle_em: i32,
     gap: i32,
@@ -57,39 +125,28 @@ struct Columns {
 }
 
 impl Layout {
-    /// # Errors
-    /// [`RenderError::TooManyBars`].
-    pub(super) fn new(chart: &Chart, size: Size) -> Result<Self, RenderError> {
-        let frame = Frame::new(size);
-        let (bars, fit) = (chart.bars.len(), frame.rows());
-        if bars > fit {
-            return Err(RenderError::TooManyBars { bars, fit });
-        }
+    pub(super) fn new(rows: &Rows, geometry: Geometry) -> Self {
+        let frame = Frame::new(geometry);
         let mut layout = Self {
             boxes: vec![(frame.canvas(), WHITE)],
-            texts: frame.heading(chart),
+            texts: frame.heading(rows),
         };
-        if chart.bars.is_empty() {
-            layout.texts.push(frame.empty(&chart.empty));
+        if rows.all.is_empty() {
+            layout.texts.push(frame.empty(rows.empty));
         } else {
-            layout.add_rows(chart, &frame);
+            layout.add_rows(&rows.all, &frame);
         }
-        Ok(layout)
+        layout
     }
 
-    fn add_rows(&mut self, chart: &Chart, frame: &Frame) {
-        let counts: Vec<String> = chart
-            .bars
-            .iter()
-            .map(|bar| grouped(bar.count, chart.thousands))
-            .collect();
-        let columns = frame.columns(&chart.bars, &counts);
-        let largest = chart.bars.iter().map(|bar| bar.count).max().unwrap_or(0);
+    fn add_rows(&mut self, rows: &[Row], frame: &Frame) {
+        let columns = frame.columns(rows);
+        let largest = rows.iter().map(|row| row.count).max().unwrap_or(0);
         let mut top = frame.rows_top;
-        for (bar, count) in chart.bars.iter().zip(counts) {
-            let place = columns.bar(top, bar_length(bar.count, largest, columns.bar_room));
-            if bar.count > 0 {
-                let colour = if bar.rest { REST } else { ACCENT };
+        for row in rows {
+            let place = columns.bar(top, bar_length(row.count, largest, columns.bar_room));
+            if row.count > 0 {
+                let colour = if row.rest { REST } else { ACCENT };
                 self.boxes.push((place, colour));
             }
             let line = |content, align, x| Text {
@@ -98,13 +155,16 @@ impl Layout {
                 align,
                 x,
                 baseline: top + columns.pitch / 2 + half_cap_height(columns.em),
-                ink: if bar.rest { MUTED_INK } else { INK },
+                ink: if row.rest { MUTED_INK } else { INK },
             };
-            let label = fitted(&bar.label, columns.em, columns.label_room);
+            let label = fitted(&row.label, columns.em, columns.label_room);
             self.texts
                 .push(line(label, HPos::Right, columns.axis - frame.gap));
-            self.texts
-                .push(line(count, HPos::Left, place.right + frame.gap));
+            self.texts.push(line(
+                row.number.clone(),
+                HPos::Left,
+                place.right + frame.gap,
+            ));
             top += columns.pitch;
         }
         let axis = Rect {
@@ -118,22 +178,22 @@ impl Layout {
 }
 
 impl Frame {
-    fn new(size: Size) -> Self {
-        let margin = scaled(size, 36, 12, 64);
-        let (title_em, subtitle_em) = (scaled(size, 24, 14, 44), scaled(size, 15, 10, 26));
+    fn new(geometry: Geometry) -> Self {
+        let margin = scaled(geometry, 36, 12, 64);
+        let (title_em, subtitle_em) = (scaled(geometry, 24, 14, 44), scaled(geometry, 15, 10, 26));
         let heading = line_height(title_em) + title_em / 4 + line_height(subtitle_em);
         Self {
-            size,
+            geometry,
             title_em,
             subtitle_em,
-            gap: scaled(size, 10, 6, 18),
+            gap: scaled(geometry, 10, 6, 18),
             inside: Rect {
                 left: margin,
                 top: margin,
-                right: i32::from(size.width) - margin,
-                bottom: i32::from(size.height) - margin,
+                right: i32::from(geometry.width) - margin,
+                bottom: i32::from(geometry.height) - margin,
             },
-            rows_top: margin + heading + scaled(size, 20, 8, 40),
+            rows_top: margin + heading + scaled(geometry, 20, 8, 40),
         }
     }
 
@@ -141,16 +201,17 @@ impl Frame {
         Rect {
             left: 0,
             top: 0,
-            right: self.size.width.into(),
-            bottom: self.size.height.into(),
+            right: self.geometry.width.into(),
+            bottom: self.geometry.height.into(),
         }
     }
 
+    /// How many rows have legible labels, the one for the rest included: 14 at 320 × 240, 37 at 1000 × 600.
     fn rows(&self) -> usize {
         usize::try_from((self.inside.bottom - self.rows_top) / MIN_PITCH).unwrap_or(0)
     }
 
-    fn heading(&self, chart: &Chart) -> Vec<Text> {
+    fn heading(&self, rows: &Rows) -> Vec<Text> {
         let room = self.inside.right - self.inside.left;
         let line = |text: &str, em, baseline, ink| Text {
             content: fitted(text, em, room),
@@ -162,17 +223,17 @@ impl Frame {
         };
         // A long title is better small than cut.
         let title_em = (self.subtitle_em..self.title_em)
-            .rfind(|&em| width(&printable(&chart.title), em + 1) <= room)
+            .rfind(|&em| width(&printable(rows.title), em + 1) <= room)
             .map_or(self.subtitle_em, |em| em + 1);
         let title = line(
-            &chart.title,
+            rows.title,
             title_em,
             self.inside.top + ascent(self.title_em),
             INK,
         );
         let below = self.inside.top + line_height(self.title_em) + self.title_em / 4;
         let subtitle = line(
-            &chart.subtitle,
+            rows.subtitle,
             self.subtitle_em,
             below + ascent(self.subtitle_em),
             MUTED_INK,
@@ -185,25 +246,26 @@ impl Frame {
             content: fitted(text, self.subtitle_em, self.inside.right - self.inside.left),
             em: self.subtitle_em,
             align: HPos::Center,
-            x: i32::from(self.size.width) / 2,
+            x: i32::from(self.geometry.width) / 2,
             baseline: i32::midpoint(self.rows_top, self.inside.bottom),
             ink: MUTED_INK,
         }
     }
 
-    fn columns(&self, bars: &[Bar], counts: &[String]) -> Columns {
-        let rows = i32::try_from(bars.len()).unwrap_or(i32::MAX);
+    fn columns(&self, rows: &[Row]) -> Columns {
+        let number = i32::try_from(rows.len()).unwrap_or(i32::MAX);
         let pitch =
-            ((self.inside.bottom - self.rows_top) / rows).min(scaled(self.size, 52, 26, 100));
-        let em = (pitch * 3 / 4).clamp(MIN_EM, scaled(self.size, 16, 11, 28));
-        let widest = |texts: &mut dyn Iterator<Item = &String>| {
-            texts.map(|text| width(text, em)).max().unwrap_or(0)
+            ((self.inside.bottom - self.rows_top) / number).min(scaled(self.geometry, 52, 26, 100));
+        let em = (pitch * 3 / 4).clamp(MIN_EM, scaled(self.geometry, 16, 11, 28));
+        let widest = |text: fn(&Row) -> &String| {
+            let widths = rows.iter().map(|row| width(text(row), em));
+            widths.max().unwrap_or(0)
         };
         let inside = self.inside.right - self.inside.left;
-        let count_room = widest(&mut counts.iter());
-        let for_bars = scaled(self.size, 60, 24, 120);
+        let count_room = widest(|row| &row.number);
+        let for_bars = scaled(self.geometry, 60, 24, 120);
         let most = (inside * 2 / 5).min(inside - count_room - 2 * self.gap - for_bars);
-        let label_room = widest(&mut bars.iter().map(|bar| &bar.label)).min(most);
+        let label_room = widest(|row| &row.label).min(most);
         let axis = self.inside.left + label_room + self.gap;
         let bar_room = self.inside.right - count_room - self.gap - axis;
         Columns {
@@ -229,27 +291,9 @@ impl Columns {
     }
 }
 
-pub(super) fn rows_that_fit(size: Size) -> usize {
-    Frame::new(size).rows()
-}
-
-/// The chart in words: the subtitle, then each bar's whole label and count.
-pub(super) fn description(chart: &Chart) -> String {
-    let bars = chart
-        .bars
-        .iter()
-        .map(|bar| format!("{}: {}", bar.label, grouped(bar.count, chart.thousands)));
-    let rows = if chart.bars.is_empty() {
-        chart.empty.clone()
-    } else {
-        bars.collect::<Vec<_>>().join("; ")
-    };
-    format!("{}. {rows}", chart.subtitle)
-}
-
 /// A length that is `at` pixels on 1000 x 600, in proportion, within `least..=most`.
-fn scaled(size: Size, at: i32, least: i32, most: i32) -> i32 {
-    let share = (i32::from(size.width) * 600).min(i32::from(size.height) * 1000);
+fn scaled(geometry: Geometry, at: i32, least: i32, most: i32) -> i32 {
+    let share = (i32::from(geometry.width) * 600).min(i32::from(geometry.height) * 1000);
     (at * share / 600_000).clamp(least, most)
 }
 
@@ -260,19 +304,6 @@ fn bar_length(count: u64, largest: u64, room: i32) -> i32 {
     }
     let exact = i128::from(room) * i128::from(count) / i128::from(largest);
     i32::try_from(exact).unwrap_or(room).max(1)
-}
-
-/// `count` in digits, with `thousands` between groups of three.
-pub(super) fn grouped(count: u64, thousands: char) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() * 2);
-    for (index, digit) in digits.char_indices() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(thousands);
-        }
-        text.push(digit);
-    }
-    text
 }
 
 const fn rgb(red: u8, green: u8, blue: u8) -> BackendColor {

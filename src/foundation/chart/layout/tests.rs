@@ -1,4 +1,5 @@
 use super::*;
+use crate::foundation::lang::Lang;
 
 const NAMES: [&str; 4] = [
     "Cali",
@@ -7,27 +8,29 @@ const NAMES: [&str; 4] = [
     "Ñ",
 ];
 
-fn sizes() -> impl Iterator<Item = Size> {
-    const SIDES: [u32; 8] = [240, 320, 333, 600, 601, 1000, 1999, 2000];
-    let all = SIDES
-        .iter()
-        .flat_map(|&width| SIDES.map(|height| Size::new(width, height)));
-    all.filter_map(Result::ok)
+fn geometry(width: u32, height: u32, top: u32) -> Geometry {
+    Geometry::nearest(Some(width), Some(height), Some(top)).expect("within bounds")
 }
 
-fn chart(bars: usize, largest: u64, title: &str) -> Chart {
-    let bar = |row: usize| Bar {
-        label: NAMES[row % NAMES.len()].to_owned(),
-        count: largest / (row as u64 + 1),
-        rest: row + 1 == bars,
-    };
+fn counts(number: usize, largest: u64) -> Vec<(&'static str, u64)> {
+    let count = |row: usize| (NAMES[row % NAMES.len()], largest / (row as u64 + 1));
+    (0..number).map(count).collect()
+}
+
+fn chart<'a>(counts: &'a [(&'a str, u64)], lang: Lang) -> Chart<'a, &'a str> {
     Chart {
-        title: title.to_owned(),
-        subtitle: "Total: 1.234.567 · a 21/11/2026 06:30".to_owned(),
-        empty: "Aún no hay inscripciones".to_owned(),
-        bars: (0..bars).map(bar).collect(),
-        thousands: '.',
+        lang,
+        subtitle: "Total: 1.234.567 · Datos al 21/11/2026, 06:30".to_owned(),
+        counts,
+        label: &|name| (*name).to_owned(),
     }
+}
+
+fn layout(counts: &[(&str, u64)], geometry: Geometry) -> (Vec<Row>, Layout) {
+    let chart = chart(counts, Lang::Es);
+    let rows = Rows::of(&chart, geometry);
+    let layout = Layout::new(&rows, geometry);
+    (rows.all, layout)
 }
 
 /// The box of a text, at the font's full height.
@@ -51,14 +54,14 @@ fn meet(a: &Rect, b: &Rect) -> bool {
     a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom
 }
 
-fn check(chart: &Chart, size: Size) {
-    let layout = Layout::new(chart, size).expect("as many bars as fit");
+fn check(chart: &Chart<&str>, geometry: Geometry) {
+    let layout = Layout::new(&Rows::of(chart, geometry), geometry);
     let (canvas, rest) = layout.boxes.split_first().expect("a canvas");
     let texts: Vec<Rect> = layout.texts.iter().map(bounds).collect();
     let mut all: Vec<Rect> = rest.iter().map(|(place, _)| *place).collect();
     all.extend(&texts);
     for (index, place) in all.iter().enumerate() {
-        let at = format!("{place:?} of {size:?}, {} bars", chart.bars.len());
+        let at = format!("{place:?} of {geometry:?}, {} counts", chart.counts.len());
         assert!(
             place.left < place.right && place.top < place.bottom,
             "empty: {at}"
@@ -79,17 +82,11 @@ fn check(chart: &Chart, size: Size) {
 
 #[test]
 fn nothing_meets_anything() {
-    for size in sizes() {
-        let fit = rows_that_fit(size);
-        for bars in [0, 1, 2, 5, 13, 20, 21, 50, fit] {
+    for geometry in Geometry::all() {
+        for number in [0, 1, 2, 5, 13, 20, 21, 50, 51, 1_121] {
             for largest in [0, 1, 999, 10_000_000, u64::MAX] {
-                for title in [
-                    "Por ciudad",
-                    "Inscripciones para la vacunación por ciudad de residencia",
-                ] {
-                    if bars <= fit {
-                        check(&chart(bars, largest, title), size);
-                    }
+                for lang in [Lang::Es, Lang::En] {
+                    check(&chart(&counts(number, largest), lang), geometry);
                 }
             }
         }
@@ -97,20 +94,35 @@ fn nothing_meets_anything() {
 }
 
 #[test]
-fn more_bars_than_fit_are_refused() {
-    for size in sizes() {
-        let fit = rows_that_fit(size);
-        assert!(Layout::new(&chart(fit, 10, ""), size).is_ok());
-        let refused = Layout::new(&chart(fit + 1, 10, ""), size).err();
-        assert!(
-            matches!(refused, Some(RenderError::TooManyBars { bars, fit: room }) if bars == fit + 1 && room == fit)
-        );
+fn what_has_no_room_shares_the_last_bar() {
+    for geometry in Geometry::all() {
+        let (top, fit) = (usize::from(geometry.top), Frame::new(geometry).rows());
+        for number in [0, 1, top - 1, top, top + 1, fit - 1, fit, fit + 1, 1_121] {
+            let counts = counts(number, 10_000_000);
+            let (rows, _) = layout(&counts, geometry);
+            assert!(rows.len() <= fit.min(top + 1), "{number} in {geometry:?}");
+            let alone: Vec<_> = rows.iter().filter(|row| !row.rest).collect();
+            assert!(alone.iter().zip(&counts).all(|(row, (name, count))| {
+                (row.label.as_str(), row.count) == (*name, *count)
+            }));
+            let rest = &counts[alone.len()..];
+            let sum: u64 = rest.iter().map(|(_, count)| count).sum();
+            match rows.get(alone.len()) {
+                Some(row) => assert_eq!(
+                    (row.label.clone(), row.count),
+                    (Lang::Es.rest(rest.len()), sum)
+                ),
+                None => assert!(rest.is_empty(), "{number} in {geometry:?}"),
+            }
+            // No more share it than have to.
+            assert!(rest.is_empty() || alone.len() == top.min(fit - 1));
+        }
     }
 }
 
 #[test]
 fn the_usual_sizes_hold_the_usual_charts() {
-    let fit = |width, height| rows_that_fit(Size::new(width, height).expect("within bounds"));
+    let fit = |width, height| Frame::new(geometry(width, height, 20)).rows();
     assert_eq!(fit(320, 240), 14);
     assert_eq!(fit(1000, 600), 37);
     assert!(fit(2000, 2000) >= 101);
@@ -118,33 +130,33 @@ fn the_usual_sizes_hold_the_usual_charts() {
 
 #[test]
 fn bars_keep_the_order_and_are_in_proportion() {
-    for size in sizes() {
-        let chart = chart(13, 10_000_000, "");
-        let layout = Layout::new(&chart, size).expect("13 fit everywhere");
-        let bars = &layout.boxes[1..=chart.bars.len()];
-        let longest = bars
+    for geometry in Geometry::all() {
+        let (rows, layout) = layout(&counts(13, 10_000_000), geometry);
+        let bars = &layout.boxes[1..=rows.len()];
+        let widths: Vec<_> = bars
             .iter()
             .map(|(place, _)| place.right - place.left)
-            .max()
-            .unwrap_or(0);
+            .collect();
+        let longest = widths.iter().copied().max().unwrap_or(0);
+        let largest = rows.iter().map(|row| row.count).max().unwrap_or(0);
         assert!(longest >= 24);
         assert!(bars.is_sorted_by_key(|(place, _)| place.top));
-        for (bar, (place, colour)) in chart.bars.iter().zip(bars) {
-            let exact = i64::from(longest) * bar.count.cast_signed();
-            assert!((i64::from(place.right - place.left) * 10_000_000 - exact).abs() <= 10_000_000);
-            assert_eq!(colour.rgb == REST.rgb, bar.rest);
+        for ((row, (_, colour)), width) in rows.iter().zip(bars).zip(widths) {
+            let exact = i128::from(longest) * i128::from(row.count);
+            let largest = i128::from(largest);
+            assert!((i128::from(width) * largest - exact).abs() <= largest);
+            assert_eq!(colour.rgb == REST.rgb, row.rest);
         }
         let labels = layout.texts[2..].iter().step_by(2);
-        for (bar, label) in chart.bars.iter().zip(labels) {
-            assert!(bar.label.starts_with(label.content.trim_end_matches('…')));
+        for (row, label) in rows.iter().zip(labels) {
+            assert!(row.label.starts_with(label.content.trim_end_matches('…')));
         }
     }
 }
 
 #[test]
 fn a_count_of_zero_has_a_label_and_no_bar() {
-    let size = Size::new(1000, 600).expect("within bounds");
-    let layout = Layout::new(&chart(3, 0, ""), size).expect("3 fit");
+    let (_, layout) = layout(&counts(3, 0), Geometry::default());
     assert_eq!(layout.boxes.len(), 2, "the canvas and the axis");
     assert_eq!(
         layout
@@ -155,18 +167,4 @@ fn a_count_of_zero_has_a_label_and_no_bar() {
         3
     );
     assert_eq!(bar_length(1, u64::MAX, 500), 1);
-}
-
-#[test]
-fn digits_are_grouped_by_three() {
-    let cases = [
-        (0, "0"),
-        (999, "999"),
-        (1000, "1.000"),
-        (123_456, "123.456"),
-        (10_000_000, "10.000.000"),
-    ];
-    for (count, text) in cases {
-        assert_eq!(grouped(count, '.'), text);
-    }
 }

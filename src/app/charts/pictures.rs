@@ -1,0 +1,288 @@
+//! The drawn pictures, and the line of those that somebody waits for.
+//!
+//! Drawing is the one costly thing that a stranger may ask for. So one is drawn at a time, whatever the number of
+//! processors; few wait; and what nobody waits for any more leaves the line.
+
+use std::sync::Arc;
+
+use moka::{policy::EvictionPolicy, sync::Cache};
+use tokio::sync::{Mutex, Semaphore};
+
+use super::{ChartError, ChartSpec, Picture};
+use crate::foundation::{
+    chart::{Geometry, RenderError},
+    single_flight::SingleFlight,
+};
+
+/// Bytes of pictures that are kept: all of a few versions.
+const KEPT: u64 = 16 * 1024 * 1024;
+
+/// Pictures in the line at once: at about 30 ms for the largest, half a second.
+const LINE: usize = 16;
+
+/// What the board shows, by its number there, and how it is drawn.
+pub(super) type Key = (u64, ChartSpec);
+
+pub(super) struct Pictures {
+    kept: Cache<Key, Picture>,
+    /// Those that somebody waits for.
+    asked: SingleFlight<Key, Result<Picture, ChartError>>,
+    /// Room in the line.
+    room: Arc<Semaphore>,
+    /// Whoever stands first in the line; pictures of the default geometry pass it by.
+    first: Arc<Mutex<()>>,
+    /// Whoever draws.
+    drawing: Arc<Mutex<()>>,
+}
+
+impl Pictures {
+    pub(super) fn new() -> Arc<Self> {
+        let kept = Cache::builder()
+            .max_capacity(KEPT)
+            .weigher(|_, picture: &Picture| u32::try_from(picture.bytes.len()).unwrap_or(u32::MAX))
+            // moka's default policy would keep what was popular in old versions, and draw a new one again and again.
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Arc::new(Self {
+            kept,
+            asked: SingleFlight::default(),
+            room: Arc::new(Semaphore::new(LINE)),
+            first: Arc::default(),
+            drawing: Arc::default(),
+        })
+    }
+
+    pub(super) fn kept(&self, key: &Key) -> Option<Picture> {
+        self.kept.get(key)
+    }
+
+    /// The picture that `draw` draws, kept under `key`; drawn in its turn, if somebody still waits for it then.
+    ///
+    /// # Errors
+    /// [`ChartError::Busy`] at once when the line is full, which a picture of the default geometry never meets.
+    pub(super) async fn drawn(
+        self: &Arc<Self>,
+        key: Key,
+        draw: impl FnOnce() -> Result<Picture, RenderError> + Send + 'static,
+    ) -> Result<Picture, ChartError> {
+        let pictures = self.clone();
+        let in_turn = || async move {
+            // Another may have drawn it before this began.
+            if let Some(picture) = pictures.kept(&key) {
+                return Ok(picture);
+            }
+            let line = if key.1.geometry == Geometry::default() {
+                None
+            } else {
+                let room = pictures.room.clone().try_acquire_owned();
+                let room = room.map_err(|_| ChartError::Busy)?;
+                Some((pictures.first.clone().lock_owned().await, room))
+            };
+            let drawing = pictures.drawing.clone().lock_owned().await;
+            // What has begun is finished and kept although all may leave meanwhile: then nobody can have it drawn twice.
+            let work = move || {
+                let _turn = (drawing, line);
+                metrics::counter!("padron_charts_drawn_total").increment(1);
+                let picture = draw().map_err(|error| ChartError::Render(Arc::new(error)))?;
+                pictures.kept.insert(key, picture.clone());
+                Ok(picture)
+            };
+            let drawn = tokio::task::spawn_blocking(work).await;
+            drawn.unwrap_or(Err(ChartError::Interrupted))
+        };
+        self.asked.join(key, in_turn).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures::{future::join_all, poll};
+    use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+    use super::*;
+    use crate::{app::charts::Format, foundation::lang::Lang};
+
+    fn spec(geometry: Geometry) -> ChartSpec {
+        ChartSpec {
+            format: Format::Png,
+            geometry,
+            lang: Lang::Es,
+        }
+    }
+
+    /// Keys that are not of the default geometry.
+    fn others() -> impl Iterator<Item = Key> {
+        Geometry::all()
+            .filter(|&geometry| geometry != Geometry::default())
+            .map(|geometry| (1, spec(geometry)))
+    }
+
+    fn default_of(number: u64) -> Key {
+        (number, spec(Geometry::default()))
+    }
+
+    /// Drawings that say when they begin, and end when the test lets them.
+    struct Studio {
+        pictures: Arc<Pictures>,
+        begun: UnboundedSender<Key>,
+        begins: UnboundedReceiver<Key>,
+        gate: mpsc::Sender<()>,
+        opened: Arc<std::sync::Mutex<mpsc::Receiver<()>>>,
+    }
+
+    impl Studio {
+        fn new() -> Self {
+            let (begun, begins) = unbounded_channel();
+            let (gate, opened) = mpsc::channel();
+            let opened = Arc::new(std::sync::Mutex::new(opened));
+            Self {
+                pictures: Pictures::new(),
+                begun,
+                begins,
+                gate,
+                opened,
+            }
+        }
+
+        fn ask(
+            &self,
+            key: Key,
+        ) -> impl Future<Output = Result<Picture, ChartError>> + Send + 'static {
+            let (pictures, begun, opened) = (
+                self.pictures.clone(),
+                self.begun.clone(),
+                self.opened.clone(),
+            );
+            async move {
+                let draw = move || {
+                    begun.send(key).unwrap();
+                    opened.lock().unwrap().recv().unwrap();
+                    Ok(Picture {
+                        bytes: format!("{key:?}").into(),
+                        etag: String::new(),
+                    })
+                };
+                pictures.drawn(key, draw).await
+            }
+        }
+
+        fn let_end(&self, many: usize) {
+            for _ in 0..many {
+                self.gate.send(()).unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_picture_is_drawn_once_however_many_ask_and_whoever_leaves() {
+        let mut studio = Studio::new();
+        let key = default_of(1);
+        let mut first = Box::pin(studio.ask(key));
+        assert!(poll!(&mut first).is_pending());
+        let others: Vec<_> = (0..50).map(|_| tokio::spawn(studio.ask(key))).collect();
+        assert_eq!(studio.begins.recv().await, Some(key));
+        drop(first);
+        studio.let_end(1);
+        assert!(
+            join_all(others)
+                .await
+                .into_iter()
+                .all(|asked| asked.unwrap().is_ok())
+        );
+        assert!(studio.ask(key).await.is_ok(), "it is kept");
+        assert!(studio.begins.try_recv().is_err(), "it was drawn once");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_drawn() {
+        let mut studio = Studio::new();
+        let before = tokio::spawn(studio.ask(default_of(1)));
+        assert_eq!(studio.begins.recv().await, Some(default_of(1)));
+        let mut left: Vec<_> = others()
+            .take(LINE)
+            .map(|key| Box::pin(studio.ask(key)))
+            .collect();
+        for asked in &mut left {
+            assert!(poll!(asked).is_pending(), "it stands in the line");
+        }
+        drop(left);
+        let after = others().last().unwrap();
+        let last = tokio::spawn(studio.ask(after));
+        studio.let_end(2);
+        assert!(before.await.unwrap().is_ok() && last.await.unwrap().is_ok());
+        assert_eq!(
+            studio.begins.recv().await,
+            Some(after),
+            "the next to be drawn"
+        );
+        assert!(studio.begins.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_picture_that_was_begun_is_kept_though_nobody_waits() {
+        let mut studio = Studio::new();
+        let key = others().next().unwrap();
+        let asked = tokio::spawn(studio.ask(key));
+        assert_eq!(studio.begins.recv().await, Some(key));
+        asked.abort();
+        assert!(asked.await.is_err());
+        // Others wait until it is done: only one is drawn at a time.
+        let mut next = Box::pin(studio.ask(default_of(1)));
+        assert!(poll!(&mut next).is_pending());
+        studio.let_end(2);
+        assert!(next.await.is_ok());
+        assert!(studio.ask(key).await.is_ok());
+        assert_eq!(studio.begins.recv().await, Some(default_of(1)));
+        assert!(studio.begins.try_recv().is_err(), "it was drawn once");
+    }
+
+    #[tokio::test]
+    async fn a_full_line_refuses_at_once_and_lets_the_default_picture_pass() {
+        let mut studio = Studio::new();
+        let mut keys = others();
+        let line: Vec<_> = keys
+            .by_ref()
+            .take(LINE)
+            .map(|key| tokio::spawn(studio.ask(key)))
+            .collect();
+        let first = studio.begins.recv().await.unwrap();
+        while studio.pictures.room.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = keys.map(|key| studio.ask(key));
+        for refused in join_all(refused).await {
+            assert!(matches!(refused, Err(ChartError::Busy)), "{refused:?}");
+        }
+        // Who asks for what stands in the line already takes no more room.
+        let again = tokio::spawn(studio.ask(first));
+        let next_version = tokio::spawn(studio.ask(default_of(2)));
+        tokio::task::yield_now().await;
+        studio.let_end(LINE + 1);
+        assert!(next_version.await.unwrap().is_ok());
+        assert!(again.await.unwrap().is_ok());
+        assert_eq!(
+            studio.begins.recv().await,
+            Some(default_of(2)),
+            "the next to be drawn"
+        );
+        assert!(
+            join_all(line)
+                .await
+                .into_iter()
+                .all(|asked| asked.unwrap().is_ok())
+        );
+        assert_eq!(studio.pictures.room.available_permits(), LINE);
+    }
+
+    #[tokio::test]
+    async fn a_drawing_that_fails_is_told_to_all_and_leaves_its_place() {
+        let pictures = Pictures::new();
+        for key in others().take(2 * LINE) {
+            let fails = pictures.drawn(key, || panic!("on purpose"));
+            assert!(matches!(fails.await, Err(ChartError::Interrupted)));
+        }
+        assert_eq!(pictures.room.available_permits(), LINE);
+    }
+}
