@@ -22,8 +22,8 @@ use crate::{
 /// How often the saved board is looked at for what other replicas refreshed.
 const FOLLOW: Duration = Duration::from_millis(500);
 
-/// Looks for a newer board before one for an older one, which only a restore leaves.
-const LOOKS: u32 = 20;
+/// Every so many looks are for an older board too, which only a restore leaves.
+const LOOKS: u32 = 4;
 
 /// What is shown.
 #[derive(Clone, Debug)]

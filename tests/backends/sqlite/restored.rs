@@ -1,6 +1,6 @@
 //! A file that was restored from a backup while a server used it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
 use padron::{
@@ -10,6 +10,7 @@ use padron::{
     domain::totals::Counted,
     foundation::{chart::Geometry, lang::Lang},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::new_file;
 use crate::support::{city, or_hangs, time};
@@ -57,4 +58,38 @@ async fn reports_refresh_a_board_that_is_older_than_what_is_known() {
         let other = charts_of(&Board::new(store.clone(), cities.clone()));
         assert_eq!(chart.bytes, other.chart(spec).await.unwrap().bytes);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_follows_takes_over_a_board_that_is_older_than_what_is_known() {
+    let (store, connection, _folder) = new_file().await;
+    let board = Board::new(store.clone(), Arc::new(Cities::embedded().unwrap()));
+    for number in 1..=5 {
+        let counted = Counted {
+            as_of: time(number),
+            city: None,
+            counts: [(city("11001"), number.unsigned_abs())].into(),
+        };
+        board.refresh(&counted).await.unwrap();
+        if number == 2 {
+            let keep = "CREATE TABLE backup AS SELECT * FROM board";
+            connection.execute_batch(keep).unwrap();
+        }
+    }
+    let stop = CancellationToken::new();
+    let following = tokio::spawn({
+        let (board, stop) = (board.clone(), stop.clone());
+        async move { board.follow(stop).await }
+    });
+    let restore = "REPLACE INTO board SELECT * FROM backup";
+    connection.execute_batch(restore).unwrap();
+    let restored = async {
+        while board.totals().await.unwrap().version != 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    or_hangs(restored).await;
+    assert_eq!(board.totals().await.unwrap().total(), 2);
+    stop.cancel();
+    following.await.unwrap();
 }
