@@ -1,8 +1,11 @@
 //! `POST /registrations`, the proof that a registration exists, and its photo.
 
-use std::sync::Arc;
-
-use std::time::Duration;
+use std::{
+    num::NonZero,
+    sync::{Arc, LazyLock},
+    thread,
+    time::Duration,
+};
 
 use axum::{
     Json,
@@ -12,6 +15,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use crate::{
     app::intake::{IntakeError, Registered},
@@ -245,17 +249,44 @@ fn one_key(headers: &HeaderMap, field: RawText) -> Result<RawText, Problem> {
     }
 }
 
-/// Inflating belongs on threads that may be busy for milliseconds. What is `held` for the upload stays
-/// so until the work is done, even when nobody waits for it.
+/// What is `held` for the upload stays so until the work is done, even when nobody waits for it.
 async fn clean(
     photo: Option<Result<Vec<u8>, PhotoError>>,
     held: Held,
 ) -> Result<(Option<Result<Photo, PhotoError>>, Held), Problem> {
-    let cleaning = tokio::task::spawn_blocking(move || {
-        let clean = |bytes: Vec<u8>| photo::clean(&bytes);
-        (photo.map(|photo| photo.and_then(clean)), held)
+    match photo {
+        Some(Ok(bytes)) => {
+            let cleaning = in_turn(move |is_wanted| (photo::clean_while(&bytes, is_wanted), held));
+            let (photo, held) = cleaning.await?;
+            Ok((Some(photo), held))
+        }
+        Some(Err(error)) => Ok((Some(Err(error)), held)),
+        None => Ok((None, held)),
+    }
+}
+
+/// Turns at work that keeps a processor busy: one for each, but one is left for everybody else.
+static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    Arc::new(Semaphore::new(processors.saturating_sub(1).max(1)))
+});
+
+/// Runs `work` on a thread that may be busy for milliseconds, when it is its turn. It is handed what tells
+/// whether somebody still waits for it.
+async fn in_turn<T: Send + 'static>(
+    work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let turn = TURNS.clone().acquire_owned().await;
+    let turn = turn.map_err(|_| Problem::new(Kind::Internal))?;
+    let asker = Arc::new(());
+    let asked = Arc::downgrade(&asker);
+    let working = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        work(&|| asked.strong_count() > 0)
     });
-    cleaning.await.map_err(|_| Problem::new(Kind::Internal))
+    let done = working.await.map_err(|_| Problem::new(Kind::Internal));
+    drop(asker);
+    done
 }
 
 fn created(app: &AppState, registered: &Registered) -> Response {
@@ -372,4 +403,40 @@ async fn find(app: &AppState, reference: &str) -> Result<Registration, Problem> 
     let reference = Reference::parse(reference).ok_or(Problem::new(Kind::NotFound))?;
     let found = app.store.find(reference).await?;
     found.ok_or(Problem::new(Kind::NotFound))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_ends_when_nobody_waits_for_it() {
+        let (begin, begun) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
+        let working = tokio::spawn(in_turn(move |is_wanted| {
+            begin.send(is_wanted()).ok();
+            while is_wanted() {
+                thread::yield_now();
+            }
+            end.send(()).ok();
+        }));
+        let wait = tokio::task::spawn_blocking(move || begun.recv());
+        assert_eq!(wait.await.expect("waits"), Ok(true));
+        working.abort();
+        let wait = tokio::task::spawn_blocking(move || ended.recv());
+        assert_eq!(wait.await.expect("waits"), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn work_waits_for_its_turn_and_gives_it_back() {
+        let all = u32::try_from(TURNS.available_permits()).expect("few");
+        assert!(all > 0);
+        let turns = TURNS.clone().acquire_many_owned(all).await.expect("open");
+        let mut working = Box::pin(in_turn(|_| 7));
+        assert!(futures::poll!(&mut working).is_pending());
+        drop(turns);
+        assert_eq!(working.await.ok(), Some(7));
+    }
 }

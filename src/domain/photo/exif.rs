@@ -8,10 +8,6 @@ const TEMPLATE: [u8; 26] = *b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\0\
 
 /// Reads an orientation that turns or mirrors the picture (2 to 8) from a TIFF file of either byte order.
 pub(super) fn orientation(tiff: &[u8]) -> Option<u8> {
-    // No real EXIF is shorter than ours; thus writing ours in its place never makes a photo longer.
-    if tiff.len() < TEMPLATE.len() {
-        return None;
-    }
     let big_endian = match tiff.first_chunk()? {
         b"MM\0*" => true,
         b"II*\0" => false,
@@ -25,7 +21,7 @@ pub(super) fn orientation(tiff: &[u8]) -> Option<u8> {
             bytes.iter().rfold(0, push)
         }
     };
-    let directory = tiff.get(usize::try_from(number(&tiff[4..8])).ok()?..)?;
+    let directory = tiff.get(usize::try_from(number(tiff.get(4..8)?)).ok()?..)?;
     let (count, entries) = directory.split_first_chunk::<2>()?;
     let count = usize::try_from(number(count)).ok()?;
     entries

@@ -1,9 +1,15 @@
 //! JPEG: walks the segments, keeps what decodes the picture, drops the rest.
 //!
-//! Called by [`super::clean`] only. Entropy-coded data is skimmed for the next marker and copied, never decoded.
+//! Called by [`super::clean_while`] only. Compressed pixels are copied, never decoded: in sequential pictures they
+//! are counted, in progressive ones skimmed for the next marker.
 
-use super::{MAX_ICC, MediaType, Photo, PhotoError, check_sides, exif};
+use super::{
+    MAX_ICC, MediaType, Photo, PhotoError, Work, check_sides,
+    entropy::{Component, End, Scan, Tables},
+    exif,
+};
 
+const TEM: u8 = 0x01;
 const DHT: u8 = 0xC4;
 const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;
@@ -22,32 +28,69 @@ const COM: u8 = 0xFE;
 const MAX_SCANS: usize = 256;
 
 /// Cleans a file that starts with SOI.
-pub(super) fn clean(bytes: &[u8]) -> Result<Photo, PhotoError> {
+///
+/// A sequential picture ends where the last of its pixels are: viewers look no further, whatever follows. Where
+/// they cannot be counted it ends with EOI.
+pub(super) fn clean(bytes: &[u8], work: &mut Work) -> Result<Photo, PhotoError> {
     let mut segments = Segments(&bytes[2..]);
-    let header = Header::read(Segments(&bytes[2..]))?;
+    let header = Header::read(Segments(&bytes[2..]), work)?;
     let mut out = Vec::with_capacity(bytes.len());
     out.extend([0xFF, SOI]);
     if let Some(density) = header.density {
         write(&mut out, APP0, &[b"JFIF\0", density, &[0, 0]]);
     }
-    if let Some(orientation) = header.orientation {
+    if let Some(orientation) = header.exif.and_then(exif::orientation) {
         write(&mut out, APP1, &[b"Exif\0\0", &exif::tiff(orientation)]);
     }
     let mut scans = 0;
+    let (mut tables, mut restart) = (Tables::default(), 0);
+    // Components whose pixels have not been seen; none are looked for where they cannot be counted.
+    let mut missing: Vec<u8> = header.components.iter().map(|part| part.id).collect();
+    let mut is_counted = header.is_sequential;
     loop {
-        let (marker, payload) = segments.next()?;
+        let (marker, payload) = segments.next(work)?;
         if marker == EOI {
+            if is_counted {
+                return Err(PhotoError::Truncated);
+            }
             break;
         }
         if let Some(payload) = header.keep(marker, payload, scans == 0)? {
+            work.spend(payload.len())?;
             write(&mut out, marker, &[payload]);
         }
-        if marker == SOS {
-            scans += 1;
-            if scans > MAX_SCANS {
-                return Err(PhotoError::Bomb);
+        match (marker, payload) {
+            (DHT, payload) => tables.define(payload),
+            (DRI, [high, low]) => restart = u16::from_be_bytes([*high, *low]),
+            _ => {}
+        }
+        if marker != SOS {
+            continue;
+        }
+        scans += 1;
+        if scans > MAX_SCANS {
+            return Err(PhotoError::Bomb);
+        }
+        let sides = [header.width, header.height];
+        let scan = Scan::new(sides, &header.components, payload, &tables, restart);
+        let end = match scan.filter(|_| is_counted) {
+            Some(scan) => scan.end(segments.0, work)?,
+            None => End::Unknown,
+        };
+        match end {
+            End::Whole(length) => {
+                out.extend(segments.take(length));
+                let ids = payload[1..].iter().step_by(2).take(usize::from(payload[0]));
+                ids.for_each(|id| missing.retain(|other| other != id));
+                if missing.is_empty() {
+                    break;
+                }
             }
-            out.extend(segments.scan()?);
+            End::Short => return Err(PhotoError::Truncated),
+            End::Unknown => {
+                is_counted = false;
+                out.extend(segments.scan(work)?);
+            }
         }
     }
     out.extend([0xFF, EOI]);
@@ -73,29 +116,33 @@ fn write(out: &mut Vec<u8>, marker: u8, parts: &[&[u8]]) {
 struct Header<'a> {
     width: u32,
     height: u32,
+    is_sequential: bool,
+    components: Vec<Component>,
     /// Version, unit and density of a JFIF header: what is left of it without its thumbnail.
     density: Option<&'a [u8]>,
-    orientation: Option<u8>,
+    /// The first EXIF block, which alone is heeded.
+    exif: Option<&'a [u8]>,
     icc_bytes: usize,
 }
 
 impl<'a> Header<'a> {
-    fn read(mut segments: Segments<'a>) -> Result<Self, PhotoError> {
-        let mut sides = None;
-        let (mut density, mut orientation, mut icc_bytes) = (None, None, 0);
+    fn read(mut segments: Segments<'a>, work: &mut Work) -> Result<Self, PhotoError> {
+        let mut frame = None;
+        let (mut density, mut exif, mut icc_bytes) = (None, None, 0);
         loop {
-            match segments.next()? {
-                (0xC0..=0xC2, frame) if sides.is_none() => sides = Some(frame_sides(frame)?),
+            match segments.next(work)? {
+                (marker @ 0xC0..=0xC2, payload) if frame.is_none() => {
+                    frame = Some((marker, frame_sides(payload)?, components(payload)));
+                }
                 // Lossless, hierarchical, arithmetic: browsers show none of them.
                 (0xC3 | 0xC5..=0xCF | 0xDE | 0xDF, _) => return Err(PhotoError::Unsupported),
                 (APP0, payload) if density.is_none() && payload.len() >= 14 => {
                     density = payload.strip_prefix(b"JFIF\0").map(|rest| &rest[..7]);
                 }
-                (APP1, payload) if orientation.is_none() => {
+                (APP1, payload) if exif.is_none() => {
                     // The byte behind the name is padding of any value.
-                    orientation = payload
-                        .strip_prefix(b"Exif\0")
-                        .and_then(|rest| exif::orientation(rest.get(1..)?));
+                    let block = payload.strip_prefix(b"Exif\0");
+                    exif = block.map(|block| block.get(1..).unwrap_or_default());
                 }
                 (APP2, payload) if is_icc(payload) => icc_bytes += payload.len(),
                 (SOS, _) => break,
@@ -103,12 +150,14 @@ impl<'a> Header<'a> {
                 _ => {}
             }
         }
-        let (width, height) = sides.ok_or(PhotoError::Malformed)?;
+        let (marker, (width, height), components) = frame.ok_or(PhotoError::Malformed)?;
         Ok(Self {
             width,
             height,
+            is_sequential: marker != 0xC2,
+            components,
             density,
-            orientation,
+            exif,
             icc_bytes,
         })
     }
@@ -132,7 +181,8 @@ impl<'a> Header<'a> {
             APP2 if before_scans && is_icc(payload) && self.icc_bytes <= MAX_ICC => {
                 Ok(Some(payload))
             }
-            APP0..=APP15 | COM | DNL => Ok(None),
+            // Reserved ones as well: some viewers skip them, and all can show what is left.
+            APP0..=APP15 | COM | DNL | 0x02..=0xBF | 0xF0..=0xFD => Ok(None),
             _ => Err(PhotoError::Malformed),
         }
     }
@@ -159,33 +209,65 @@ fn frame_sides(frame: &[u8]) -> Result<(u32, u32), PhotoError> {
     Ok((width, height))
 }
 
+/// The components of a frame header that [`frame_sides`] has taken.
+fn components(frame: &[u8]) -> Vec<Component> {
+    let (components, _) = frame[6..].as_chunks::<3>();
+    components
+        .iter()
+        .map(|[id, sampling, _]| Component {
+            id: *id,
+            across: u32::from(sampling >> 4).max(1),
+            down: u32::from(sampling & 0x0F).max(1),
+        })
+        .collect()
+}
+
 /// The bytes not yet walked.
 struct Segments<'a>(&'a [u8]);
 
 impl<'a> Segments<'a> {
     /// The next marker and its payload, without the length. Stray bytes before it are skipped, as decoders do.
-    fn next(&mut self) -> Result<(u8, &'a [u8]), PhotoError> {
-        self.scan()?;
-        let fill = self.0.iter().take_while(|byte| **byte == 0xFF).count();
-        let (marker, rest) = self.0[fill..].split_first().ok_or(PhotoError::Truncated)?;
-        match *marker {
-            EOI => return Ok((EOI, &[])),
-            SOI => return Err(PhotoError::Malformed),
-            _ => {}
+    fn next(&mut self, work: &mut Work) -> Result<(u8, &'a [u8]), PhotoError> {
+        loop {
+            self.scan(work)?;
+            let fill = self.0.iter().take_while(|byte| **byte == 0xFF).count();
+            let (marker, rest) = self.0[fill..].split_first().ok_or(PhotoError::Truncated)?;
+            match *marker {
+                EOI => return Ok((EOI, &[])),
+                SOI => return Err(PhotoError::Malformed),
+                _ => {}
+            }
+            self.0 = rest;
+            // It has no length.
+            if *marker == TEM {
+                continue;
+            }
+            let length = rest.first_chunk().ok_or(PhotoError::Truncated)?;
+            let length = usize::from(u16::from_be_bytes(*length));
+            // Decoders that skip a segment do not mind a length shorter than itself.
+            let length = match *marker {
+                APP0..=APP15 | COM => length.max(2),
+                _ => length,
+            };
+            work.spend(4)?;
+            let segment = rest.get(..length).ok_or(PhotoError::Truncated)?;
+            self.take(length);
+            return Ok((*marker, segment.get(2..).ok_or(PhotoError::Malformed)?));
         }
-        let length = rest.first_chunk().ok_or(PhotoError::Truncated)?;
-        let length = usize::from(u16::from_be_bytes(*length));
-        let (segment, rest) = rest.split_at_checked(length).ok_or(PhotoError::Truncated)?;
-        self.0 = rest;
-        Ok((*marker, segment.get(2..).ok_or(PhotoError::Malformed)?))
     }
 
     /// The bytes up to the next marker: behind SOS, the compressed pixels.
-    fn scan(&mut self) -> Result<&'a [u8], PhotoError> {
-        let end = find_marker(self.0).ok_or(PhotoError::Truncated)?;
-        let (scan, rest) = self.0.split_at(end);
+    fn scan(&mut self, work: &mut Work) -> Result<&'a [u8], PhotoError> {
+        let end = find_marker(self.0);
+        work.spend(end.unwrap_or(self.0.len()))?;
+        Ok(self.take(end.ok_or(PhotoError::Truncated)?))
+    }
+
+    /// The next `length` bytes, which are there.
+    fn take(&mut self, length: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(length);
         self.0 = rest;
-        Ok(scan)
+        taken
     }
 }
 

@@ -5,12 +5,14 @@
 //! pixel. Nothing here does I/O, and no allocation grows with the sides of a picture. Compressed pixel data is
 //! copied as it is, so text that someone hides *inside* it is not found.
 
+mod entropy;
 mod exif;
 mod jpeg;
 mod png;
 #[cfg(test)]
 mod tests;
 mod webp;
+mod zlib;
 
 use std::{fmt, str::FromStr};
 
@@ -19,6 +21,9 @@ pub const MAX_BYTES: usize = 10 * 1024 * 1024;
 
 /// The longest side accepted, in pixels (inclusive).
 pub const MAX_SIDE: u32 = 8000;
+
+/// The shortest long side accepted, in pixels (inclusive): nobody reads an ID card on fewer.
+pub const MIN_LONG_SIDE: u32 = 320;
 
 /// The longest colour profile kept, in bytes (inclusive). Printer profiles reach about 600 KB.
 const MAX_ICC: usize = 1024 * 1024;
@@ -137,7 +142,10 @@ pub enum PhotoError {
     /// A side is longer than [`MAX_SIDE`].
     #[error("the photo is more than {MAX_SIDE} pixels wide or high")]
     TooManyPixels,
-    /// The file ends too early.
+    /// The long side is shorter than [`MIN_LONG_SIDE`].
+    #[error("the photo is less than {MIN_LONG_SIDE} pixels wide and high, too few to read it")]
+    TooFewPixels,
+    /// The file ends before its picture is whole.
     #[error("the photo is incomplete, its end is missing")]
     Truncated,
     /// The file contradicts its own format.
@@ -146,31 +154,88 @@ pub enum PhotoError {
     /// The file unpacks to more than its header declares, or makes a viewer work without end.
     #[error("the photo unpacks to more than it declares")]
     Bomb,
+    /// Nobody waits for the photo any more.
+    #[error("cleaning the photo was cancelled")]
+    Cancelled,
+}
+
+/// [`clean_while`] somebody waits for it, for ever.
+///
+/// # Errors
+/// As there.
+pub fn clean(bytes: &[u8]) -> Result<Photo, PhotoError> {
+    clean_while(bytes, || true)
 }
 
 /// Checks a picture and strips its metadata without decoding it.
 ///
 /// Kept: pixels, colour (also an ICC profile of up to 1 MiB) and, when EXIF asks for a turn, an EXIF block that
 /// holds only the orientation. Left out: every other metadata block, thumbnails, and bytes behind the picture's
-/// end; an animated PNG becomes its still image. The result is at most one byte longer than `bytes`, never longer than
-/// [`MAX_BYTES`], and cleaning it again changes nothing.
+/// end; an animated PNG becomes its still image. What browsers show whole is taken and looks the same afterwards:
+/// a picture that lacks its formal end, or says something wrong that no viewer heeds, is written back as a correct
+/// file, at most 512 bytes longer. The result is never longer than [`MAX_BYTES`], and cleaning it again changes
+/// nothing.
 ///
-/// Takes about 0.15 ms per MB of JPEG or WebP. A PNG is inflated once through a small buffer to prove its size, so its
-/// time grows with its pixels: 20 ms for a photo of 1.5 megapixels, 0.1 s for a blank one of 8000 × 8000 × 64 bits.
+/// The time grows with the bytes alone, at most 0.2 µs for each and 50 ms: about 0.15 ms per MB of WebP or
+/// progressive JPEG, 5 ms per MB of other JPEG, whose compressed pixels are counted. A PNG is inflated once through
+/// a small buffer to prove its size, so its time grows with its pixels: 20 ms for a photo of 1.5 megapixels, 0.1 s
+/// for a blank one of 8000 × 8000 × 64 bits.
+///
+/// `is_wanted` is asked again after each 64 KiB of work, that is bytes read, written or unpacked.
 ///
 /// # Errors
 /// One [`PhotoError`] for the first rule broken; the declared sides are checked before anything is unpacked.
-pub fn clean(bytes: &[u8]) -> Result<Photo, PhotoError> {
+/// [`PhotoError::Cancelled`] as soon as the photo is not wanted any more.
+pub fn clean_while(bytes: &[u8], is_wanted: impl Fn() -> bool) -> Result<Photo, PhotoError> {
+    let photo = clean_of_any_size(bytes, &is_wanted)?;
+    if photo.width.max(photo.height) < MIN_LONG_SIDE {
+        return Err(PhotoError::TooFewPixels);
+    }
+    Ok(photo)
+}
+
+fn clean_of_any_size(bytes: &[u8], is_wanted: &dyn Fn() -> bool) -> Result<Photo, PhotoError> {
     if bytes.is_empty() {
         return Err(PhotoError::Empty);
     }
     if bytes.len() > MAX_BYTES {
         return Err(PhotoError::TooLarge);
     }
-    match sniff(bytes)? {
-        MediaType::Jpeg => jpeg::clean(bytes),
-        MediaType::Png => png::clean(bytes),
-        MediaType::WebP => webp::clean(bytes),
+    let mut work = Work { is_wanted, done: 0 };
+    let photo = match sniff(bytes)? {
+        MediaType::Jpeg => jpeg::clean(bytes, &mut work)?,
+        MediaType::Png => png::clean(bytes, &mut work)?,
+        MediaType::WebP => webp::clean(bytes, &mut work)?,
+    };
+    // Mending may have added a little.
+    if photo.bytes.len() > MAX_BYTES {
+        return Err(PhotoError::TooLarge);
+    }
+    Ok(photo)
+}
+
+/// Counts the work of a cleaning, in bytes read, written or unpacked, and ends it when nobody waits for it.
+///
+/// Whatever loops over bytes that a client sent spends here: that is how tests see that the work is linear.
+struct Work<'a> {
+    is_wanted: &'a dyn Fn() -> bool,
+    /// Since the last look.
+    done: usize,
+}
+
+/// Work between two looks at whether the photo is wanted, in bytes.
+const SLICE: usize = 64 * 1024;
+
+impl Work<'_> {
+    fn spend(&mut self, bytes: usize) -> Result<(), PhotoError> {
+        self.done += bytes;
+        while self.done >= SLICE {
+            self.done -= SLICE;
+            if !(self.is_wanted)() {
+                return Err(PhotoError::Cancelled);
+            }
+        }
+        Ok(())
     }
 }
 

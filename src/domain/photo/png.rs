@@ -1,33 +1,42 @@
 //! PNG: walks the chunks, keeps pixels and colour, drops text, time, EXIF, animation and everything private.
 //!
-//! Called by [`super::clean`] only. The pixels are inflated into a small buffer to prove that they are as many as
-//! the header declares, never held. The IDAT chunks are joined into one, which ends where its zlib stream ends.
+//! Called by [`super::clean_while`] only. The pixels are inflated into a small buffer to prove that they are as many
+//! as the header declares, never held: that decides whether the picture is whole, as in browsers, and neither
+//! checksums nor what stands behind the pixels. The IDAT chunks are joined into one right stream.
 
-use std::io::{self, Read};
+use std::borrow::Cow;
 
-use flate2::bufread::ZlibDecoder;
-
-use super::{MAX_ICC, MediaType, Photo, PhotoError, check_sides, exif};
+use super::{MAX_ICC, MediaType, Photo, PhotoError, Work, check_sides, exif, zlib::Unpacked};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
+/// Bytes behind the declared pixels that are cut off, if they are fewer than the pixels. More is a bomb.
+const MAX_EXTRA: u64 = 16 * 1024 * 1024;
+
+/// A colour profile is no shorter than its header and the number of its tags.
+const MIN_ICC: u64 = 132;
+
+/// Ancillary chunks that change how pixels look. A picture has each once; others are dropped unseen.
+const KEPT: [[u8; 4]; 9] = [
+    *b"gAMA", *b"cHRM", *b"sRGB", *b"sBIT", *b"bKGD", *b"pHYs", *b"cICP", *b"tRNS", *b"iCCP",
+];
+
 /// Cleans a file that starts with the signature.
-pub(super) fn clean(bytes: &[u8]) -> Result<Photo, PhotoError> {
+pub(super) fn clean(bytes: &[u8], work: &mut Work) -> Result<Photo, PhotoError> {
     let mut chunks = Chunks(&bytes[SIGNATURE.len()..]);
-    let first = chunks.next()?;
-    let header = Header::parse(&first)?;
-    let orientation = orientation(Chunks(chunks.0))?;
+    let first = chunks.next(work)?.whole()?;
+    let header = Header::parse(&first, work)?;
+    let orientation = orientation(Chunks(chunks.0), work)?;
 
     let mut out = Vec::with_capacity(bytes.len());
     out.extend(SIGNATURE);
-    write(&mut out, first.kind, first.content);
+    write(&mut out, first.kind, first.content, work)?;
     if let Some(orientation) = orientation {
-        write(&mut out, *b"eXIf", &exif::tiff(orientation));
+        write(&mut out, *b"eXIf", &exif::tiff(orientation), work)?;
     }
-    let first_idat = copy_head(&header, &mut chunks, &mut out)?;
-    let after = copy_pixels(&header, first_idat, &mut chunks, &mut out)?;
-    check_tail(after, &mut chunks)?;
-    write(&mut out, *b"IEND", &[]);
+    let first_idat = copy_head(&header, &mut chunks, &mut out, work)?;
+    copy_pixels(&header, first_idat, &mut chunks, &mut out, work)?;
+    write(&mut out, *b"IEND", &[], work)?;
     Ok(Photo {
         media_type: MediaType::Png,
         width: header.width,
@@ -36,18 +45,17 @@ pub(super) fn clean(bytes: &[u8]) -> Result<Photo, PhotoError> {
     })
 }
 
-/// The orientation of the first EXIF chunk that has one.
-fn orientation(mut chunks: Chunks) -> Result<Option<u8>, PhotoError> {
+/// What the first EXIF chunk says; it may stand behind the pixels.
+fn orientation(mut chunks: Chunks, work: &mut Work) -> Result<Option<u8>, PhotoError> {
     loop {
-        let chunk = chunks.next()?;
-        match &chunk.kind {
-            b"IEND" => return Ok(None),
-            b"eXIf" if chunk.checked().is_ok() => {
-                if let Some(orientation) = exif::orientation(chunk.content) {
-                    return Ok(Some(orientation));
-                }
+        match chunks.next(work) {
+            Ok(chunk) if chunk.kind == *b"eXIf" && chunk.is_intact(work)? => {
+                return Ok(exif::orientation(chunk.content));
             }
-            _ => {}
+            Ok(chunk) if chunk.kind != *b"IEND" => {}
+            Err(PhotoError::Cancelled) => return Err(PhotoError::Cancelled),
+            // What is wrong here may not matter, or is told by whoever reads it.
+            Ok(_) | Err(_) => return Ok(None),
         }
     }
 }
@@ -57,83 +65,116 @@ fn copy_head<'a>(
     header: &Header,
     chunks: &mut Chunks<'a>,
     out: &mut Vec<u8>,
+    work: &mut Work,
 ) -> Result<Chunk<'a>, PhotoError> {
-    let mut seen = Vec::new();
+    let mut is_written = [false; KEPT.len()];
     let mut palette = 0;
     loop {
-        let chunk = chunks.next()?;
-        match &chunk.kind {
-            b"IDAT" if header.colour == INDEXED && palette == 0 => {
+        let chunk = chunks.next(work)?;
+        if chunk.kind == *b"IDAT" {
+            if header.colour == INDEXED && palette == 0 {
                 return Err(PhotoError::Malformed);
             }
-            b"IDAT" => return Ok(chunk),
-            b"PLTE" if palette == 0 => palette = header.palette(&chunk)?,
-            _ if chunk.is_critical() => return Err(PhotoError::Malformed),
-            // Looked at once even when it is not kept: looking inflates, which is not free.
-            _ if seen.contains(&chunk.kind) => continue,
-            _ => {
-                seen.push(chunk.kind);
-                if !header.keeps(&chunk, palette)? {
-                    continue;
+            return Ok(chunk);
+        }
+        let chunk = chunk.whole()?;
+        if chunk.kind == *b"PLTE" {
+            // Elsewhere it is a suggestion that nobody follows.
+            if header.colour == INDEXED {
+                if palette != 0 || !chunk.is_intact(work)? {
+                    return Err(PhotoError::Malformed);
                 }
+                palette = colours(&chunk)?;
+                write(out, chunk.kind, chunk.content, work)?;
+            }
+        } else if chunk.is_critical() {
+            return Err(PhotoError::Malformed);
+        } else if let Some(place) = KEPT.iter().position(|kind| *kind == chunk.kind)
+            && !is_written[place]
+            && chunk.is_intact(work)?
+        {
+            if chunk.kind == *b"iCCP" {
+                // Looked at once even when it is of no use: looking inflates, which is not free.
+                is_written[place] = true;
+                if let Some(profile) = profile(chunk.content, work)? {
+                    write(out, chunk.kind, &profile, work)?;
+                }
+            } else if header.keeps(&chunk, palette) {
+                is_written[place] = true;
+                write(out, chunk.kind, chunk.content, work)?;
             }
         }
-        write(out, chunk.kind, chunk.checked()?);
     }
 }
 
-/// Joins the IDAT chunks into one and proves its length; returns the chunk behind them.
+/// Joins the IDAT chunks into one stream of exactly the declared pixels.
 fn copy_pixels<'a>(
     header: &Header,
     mut chunk: Chunk<'a>,
     chunks: &mut Chunks<'a>,
     out: &mut Vec<u8>,
-) -> Result<Chunk<'a>, PhotoError> {
+    work: &mut Work,
+) -> Result<(), PhotoError> {
     let start = out.len();
     out.extend(*b"\0\0\0\0IDAT");
     while chunk.kind == *b"IDAT" {
-        out.extend(chunk.checked()?);
-        chunk = chunks.next()?;
+        work.spend(chunk.content.len())?;
+        out.extend(chunk.content);
+        chunk = match chunks.next(work) {
+            Ok(chunk) => chunk,
+            Err(PhotoError::Cancelled) => return Err(PhotoError::Cancelled),
+            // The pixels may be whole all the same.
+            Err(_) => break,
+        };
     }
+    let stream = start + 8;
     let expected = header.inflated_bytes();
-    let (inflated, unused) = inflate(&out[start + 8..], expected)?;
-    if inflated < expected {
-        return Err(PhotoError::Truncated);
-    }
-    out.truncate(out.len() - unused);
-    seal(out, start);
-    Ok(chunk)
-}
-
-/// Walks to IEND; what lies between is not copied.
-fn check_tail<'a>(mut chunk: Chunk<'a>, chunks: &mut Chunks<'a>) -> Result<(), PhotoError> {
-    while chunk.kind != *b"IEND" {
-        if chunk.is_critical() {
-            return Err(PhotoError::Malformed);
-        }
-        chunk = chunks.next()?;
-    }
-    if chunk.checked()?.is_empty() {
-        Ok(())
-    } else {
-        Err(PhotoError::Malformed)
-    }
-}
-
-/// How many bytes `zlib` unpacks to and how many lie unused behind its end. Stops as soon as `limit` is passed.
-fn inflate(zlib: &[u8], limit: u64) -> Result<(u64, usize), PhotoError> {
-    let mut decoder = ZlibDecoder::new(zlib);
-    let inflated =
-        io::copy(&mut decoder.by_ref().take(limit + 1), &mut io::sink()).map_err(|error| {
-            match error.kind() {
-                io::ErrorKind::UnexpectedEof => PhotoError::Truncated,
-                _ => PhotoError::Malformed,
-            }
-        })?;
-    if inflated > limit {
+    let more = expected.min(MAX_EXTRA);
+    let pixels = Unpacked::read(&out[stream..], expected, more, work)?;
+    if pixels.length >= expected + more {
         return Err(PhotoError::Bomb);
     }
-    Ok((inflated, decoder.into_inner().len()))
+    if pixels.length < expected {
+        return Err(PhotoError::Truncated);
+    }
+    if let Some(length) = pixels.intact() {
+        out.truncate(stream + length);
+    } else {
+        let mended = pixels.mended(work)?.ok_or(PhotoError::Truncated)?;
+        out.truncate(stream);
+        out.extend(mended);
+    }
+    seal(out, start, work)
+}
+
+/// A colour profile that can be read: a name, method 0 and one whole zlib stream with nothing behind it, mended
+/// where it is not so.
+fn profile<'a>(content: &'a [u8], work: &mut Work) -> Result<Option<Cow<'a, [u8]>>, PhotoError> {
+    let name = content.iter().take(80).position(|byte| *byte == 0);
+    let Some(name @ 1..) = name else {
+        return Ok(None);
+    };
+    let [0, zlib @ ..] = &content[name + 1..] else {
+        return Ok(None);
+    };
+    let most = MAX_ICC as u64;
+    let unpacked = match Unpacked::read(zlib, most, 1, work) {
+        Ok(unpacked) if unpacked.length > most => return Err(PhotoError::Bomb),
+        Ok(unpacked) => unpacked,
+        Err(PhotoError::Cancelled) => return Err(PhotoError::Cancelled),
+        Err(_) => return Ok(None),
+    };
+    if unpacked.length > 0 && unpacked.intact() == Some(zlib.len()) {
+        return Ok(Some(content.into()));
+    }
+    // A profile begins with its own length: all of that may be there even so.
+    let length = u64::from(u32::from_be_bytes(unpacked.start));
+    if length < MIN_ICC || length > unpacked.length {
+        return Ok(None);
+    }
+    let head = &content[..content.len() - zlib.len()];
+    let zlib = Unpacked::read(zlib, length, 1, work)?.mended(work)?;
+    Ok(zlib.map(|zlib| [head, &zlib].concat().into()))
 }
 
 const GREY: u8 = 0;
@@ -151,7 +192,7 @@ struct Header {
 }
 
 impl Header {
-    fn parse(chunk: &Chunk) -> Result<Self, PhotoError> {
+    fn parse(chunk: &Chunk, work: &mut Work) -> Result<Self, PhotoError> {
         let [
             w3,
             w2,
@@ -178,10 +219,9 @@ impl Header {
             RGB | GREY_ALPHA | RGB_ALPHA => matches!(depth, 8 | 16),
             _ => false,
         };
-        if chunk.kind != *b"IHDR" || !depth_fits {
+        if chunk.kind != *b"IHDR" || !depth_fits || !chunk.is_intact(work)? {
             return Err(PhotoError::Malformed);
         }
-        chunk.checked()?;
         check_sides(width, height)?;
         Ok(Self {
             width,
@@ -192,21 +232,10 @@ impl Header {
         })
     }
 
-    /// The number of colours in a palette.
-    fn palette(&self, chunk: &Chunk) -> Result<usize, PhotoError> {
-        let (colours, rest) = chunk.content.as_chunks::<3>();
-        let allowed = !matches!(self.colour, GREY | GREY_ALPHA);
-        if allowed && rest.is_empty() && (1..=256).contains(&colours.len()) {
-            Ok(colours.len())
-        } else {
-            Err(PhotoError::Malformed)
-        }
-    }
-
-    /// Whether an ancillary chunk changes how pixels look. A wrong length is a place to hide text: not kept.
-    fn keeps(&self, chunk: &Chunk, palette: usize) -> Result<bool, PhotoError> {
+    /// Whether a chunk has the length of its kind. A wrong one is a place to hide text: not kept.
+    fn keeps(&self, chunk: &Chunk, palette: usize) -> bool {
         let length = chunk.content.len();
-        Ok(match &chunk.kind {
+        match &chunk.kind {
             b"gAMA" | b"cICP" => length == 4,
             b"cHRM" => length == 32,
             b"sRGB" => length == 1,
@@ -219,9 +248,8 @@ impl Header {
                 INDEXED => (1..=palette).contains(&length),
                 _ => false,
             },
-            b"iCCP" => is_profile(chunk.content)?,
             _ => false,
-        })
+        }
     }
 
     /// Bytes of all rows, each with its filter byte, in all interlace passes.
@@ -257,42 +285,43 @@ impl Header {
     }
 }
 
-/// Whether an iCCP chunk holds a name, method 0 and one whole zlib stream with nothing behind it.
-fn is_profile(content: &[u8]) -> Result<bool, PhotoError> {
-    let Some(name) = content.iter().take(80).position(|byte| *byte == 0) else {
-        return Ok(false);
-    };
-    let [0, zlib @ ..] = &content[name + 1..] else {
-        return Ok(false);
-    };
-    match inflate(zlib, MAX_ICC as u64) {
-        Ok((inflated, unused)) => Ok(name > 0 && inflated > 0 && unused == 0),
-        Err(PhotoError::Bomb) => Err(PhotoError::Bomb),
-        Err(_) => Ok(false),
+/// The number of colours in a palette.
+fn colours(palette: &Chunk) -> Result<usize, PhotoError> {
+    let (colours, rest) = palette.content.as_chunks::<3>();
+    if rest.is_empty() && (1..=256).contains(&colours.len()) {
+        Ok(colours.len())
+    } else {
+        Err(PhotoError::Malformed)
     }
 }
 
 struct Chunk<'a> {
     kind: [u8; 4],
     content: &'a [u8],
-    crc: u32,
+    /// `None` where the file ends too early for it.
+    crc: Option<[u8; 4]>,
 }
 
-impl<'a> Chunk<'a> {
+impl Chunk<'_> {
     fn is_critical(&self) -> bool {
         self.kind[0] & 0x20 == 0
     }
 
-    /// The content, when its checksum holds.
-    fn checked(&self) -> Result<&'a [u8], PhotoError> {
+    /// The chunk, unless the file ends inside it.
+    fn whole(self) -> Result<Self, PhotoError> {
+        match self.crc {
+            Some(_) => Ok(self),
+            None => Err(PhotoError::Truncated),
+        }
+    }
+
+    /// Whether its checksum holds.
+    fn is_intact(&self, work: &mut Work) -> Result<bool, PhotoError> {
+        work.spend(self.content.len())?;
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&self.kind);
         hasher.update(self.content);
-        if hasher.finalize() == self.crc {
-            Ok(self.content)
-        } else {
-            Err(PhotoError::Malformed)
-        }
+        Ok(self.crc == Some(hasher.finalize().to_be_bytes()))
     }
 }
 
@@ -300,40 +329,41 @@ impl<'a> Chunk<'a> {
 struct Chunks<'a>(&'a [u8]);
 
 impl<'a> Chunks<'a> {
-    fn next(&mut self) -> Result<Chunk<'a>, PhotoError> {
-        let chunk = || {
-            let (length, rest) = self.0.split_first_chunk()?;
-            let (kind, rest) = rest.split_first_chunk()?;
-            let (content, rest) =
-                rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
-            let (crc, rest) = rest.split_first_chunk()?;
-            Some((
-                Chunk {
-                    kind: *kind,
-                    content,
-                    crc: u32::from_be_bytes(*crc),
-                },
-                rest,
-            ))
+    /// The next chunk, as far as it is there.
+    fn next(&mut self, work: &mut Work) -> Result<Chunk<'a>, PhotoError> {
+        work.spend(12)?;
+        let ([length, kind], rest) = match self.0.as_chunks::<4>().0 {
+            [length, kind, ..] => ([*length, *kind], &self.0[8..]),
+            _ => return Err(PhotoError::Truncated),
         };
-        let (chunk, rest) = chunk().ok_or(PhotoError::Truncated)?;
-        self.0 = rest;
-        Ok(chunk)
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        let (content, rest) = rest.split_at(length.min(rest.len()));
+        let crc = rest.first_chunk().copied();
+        self.0 = rest.get(4..).unwrap_or_default();
+        Ok(Chunk { kind, content, crc })
     }
 }
 
-fn write(out: &mut Vec<u8>, kind: [u8; 4], content: &[u8]) {
+fn write(
+    out: &mut Vec<u8>,
+    kind: [u8; 4],
+    content: &[u8],
+    work: &mut Work,
+) -> Result<(), PhotoError> {
     let start = out.len();
     out.extend([0; 4]);
     out.extend(kind);
     out.extend(content);
-    seal(out, start);
+    seal(out, start, work)
 }
 
 /// Sets the length of the chunk that begins at `start` and adds its checksum.
-fn seal(out: &mut Vec<u8>, start: usize) {
-    let length = u32::try_from(out.len() - start - 8).expect("no longer than MAX_BYTES");
+fn seal(out: &mut Vec<u8>, start: usize, work: &mut Work) -> Result<(), PhotoError> {
+    work.spend(out.len() - start)?;
+    let length =
+        u32::try_from(out.len() - start - 8).expect("no longer than MAX_BYTES and a little");
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
     let crc = crc32fast::hash(&out[start + 4..]);
     out.extend(crc.to_be_bytes());
+    Ok(())
 }

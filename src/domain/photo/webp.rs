@@ -1,8 +1,8 @@
 //! WebP: walks the RIFF chunks, keeps bitstream, alpha and colour profile, drops EXIF, XMP and unknown chunks.
 //!
-//! Called by [`super::clean`] only. The bitstream is read as far as its sides and never decoded.
+//! Called by [`super::clean_while`] only. The bitstream is read as far as its sides and never decoded.
 
-use super::{MAX_ICC, MediaType, Photo, PhotoError, check_sides, exif};
+use super::{MAX_ICC, MediaType, Photo, PhotoError, Work, check_sides, exif};
 
 /// Where the flags of VP8X lie in a file.
 const FLAGS: usize = 20;
@@ -12,17 +12,19 @@ const EXIF: u8 = 0x08;
 const ANIMATION: u8 = 0x02;
 
 /// Cleans a file that starts with a RIFF header of form WEBP.
-pub(super) fn clean(bytes: &[u8]) -> Result<Photo, PhotoError> {
+pub(super) fn clean(bytes: &[u8], work: &mut Work) -> Result<Photo, PhotoError> {
     let size = bytes[4..].first_chunk().ok_or(PhotoError::Truncated)?;
     let size = usize::try_from(u32::from_le_bytes(*size)).map_err(|_| PhotoError::Truncated)?;
-    let riff = bytes[8..].get(..size).ok_or(PhotoError::Truncated)?;
+    // Some writers count the whole file. The chunks decide whether it is whole.
+    let riff = &bytes[8..];
+    let riff = &riff[..size.min(riff.len())];
     let mut chunks = Chunks(riff.get(4..).ok_or(PhotoError::Malformed)?);
-    let (kind, content) = chunks.next()?.ok_or(PhotoError::Truncated)?;
+    let (kind, content) = chunks.next(work)?.ok_or(PhotoError::Truncated)?;
 
     let mut out = Vec::with_capacity(bytes.len() + 1);
     out.extend(b"RIFF\0\0\0\0WEBP");
     let (width, height) = if kind == *b"VP8X" {
-        copy_extended(content, chunks, &mut out)?
+        copy_extended(content, chunks, &mut out, work)?
     } else {
         // The simple layout is its bitstream alone; decoders ignore whatever follows.
         let sides = bitstream_sides(kind, content)?;
@@ -44,6 +46,7 @@ fn copy_extended(
     canvas: &[u8],
     mut chunks: Chunks,
     out: &mut Vec<u8>,
+    work: &mut Work,
 ) -> Result<(u32, u32), PhotoError> {
     let [flags, _, _, _, sides @ ..] = canvas else {
         return Err(PhotoError::Malformed);
@@ -52,19 +55,22 @@ fn copy_extended(
     if flags & ANIMATION != 0 {
         return Err(PhotoError::Animated);
     }
-    let (mut icc, mut alpha, mut image, mut orientation) = (None, None, None, None);
-    while let Some((kind, content)) = chunks.next()? {
+    let (mut icc, mut alpha, mut image, mut exif) = (None, None, None, None);
+    loop {
+        let (kind, content) = match chunks.next(work) {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            // A picture is whole without what stands behind it.
+            Err(PhotoError::Truncated) if image.is_some() => break,
+            Err(error) => return Err(error),
+        };
         match &kind {
             b"ANIM" | b"ANMF" => return Err(PhotoError::Animated),
             b"VP8 " | b"VP8L" if image.is_some() => return Err(PhotoError::Malformed),
             b"VP8 " | b"VP8L" => image = Some((kind, content)),
             b"ICCP" if image.is_none() && content.len() <= MAX_ICC => icc = icc.or(Some(content)),
             b"ALPH" if image.is_none() => alpha = alpha.or(Some(content)),
-            b"EXIF" => {
-                // Some writers put the JPEG prefix in front.
-                let tiff = content.strip_prefix(b"Exif\0\0").unwrap_or(content);
-                orientation = orientation.or(exif::orientation(tiff));
-            }
+            b"EXIF" => exif = exif.or(Some(content)),
             _ => {}
         }
     }
@@ -82,7 +88,9 @@ fn copy_extended(
         write(out, *b"ALPH", alpha);
     }
     write(out, kind, bitstream);
-    if let Some(orientation) = orientation {
+    // Some writers put the JPEG prefix in front.
+    let tiff = exif.map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
+    if let Some(orientation) = tiff.and_then(exif::orientation) {
         out[FLAGS] |= EXIF;
         write(out, *b"EXIF", &exif::tiff(orientation));
     }
@@ -146,7 +154,7 @@ struct Chunks<'a>(&'a [u8]);
 
 impl<'a> Chunks<'a> {
     /// The next chunk; `None` when too little is left for one.
-    fn next(&mut self) -> Result<Option<Chunk<'a>>, PhotoError> {
+    fn next(&mut self, work: &mut Work) -> Result<Option<Chunk<'a>>, PhotoError> {
         let Some((&[k0, k1, k2, k3, s0, s1, s2, s3], rest)) = self.0.split_first_chunk::<8>()
         else {
             return Ok(None);
@@ -156,6 +164,8 @@ impl<'a> Chunks<'a> {
             .ok()
             .and_then(|size| rest.split_at_checked(size))
             .ok_or(PhotoError::Truncated)?;
+        // Each is copied at most once.
+        work.spend(8 + content.len())?;
         // Some writers forget the padding of the last chunk.
         self.0 = rest.get(content.len() % 2..).unwrap_or_default();
         Ok(Some(([k0, k1, k2, k3], content)))

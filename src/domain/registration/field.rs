@@ -76,9 +76,11 @@ impl Fault {
             Self::Photo(PhotoError::Heic) => "heic",
             Self::Photo(PhotoError::Animated) => "animated",
             Self::Photo(PhotoError::TooManyPixels) => "too-many-pixels",
+            Self::Photo(PhotoError::TooFewPixels) => "too-few-pixels",
             Self::Photo(PhotoError::Truncated) => "truncated",
             Self::Photo(PhotoError::Malformed) => "malformed",
             Self::Photo(PhotoError::Bomb) => "bomb",
+            Self::Photo(PhotoError::Cancelled) => "cancelled",
         }
     }
 }

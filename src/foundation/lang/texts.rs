@@ -177,6 +177,9 @@ texts! {
     error_photo_too_many_pixels:
         "La foto mide más de 8000 píxeles por lado. Elija otra o tómela de nuevo con menos resolución.",
         "The photo is more than 8000 pixels on a side. Choose another or take it again at a lower resolution.";
+    error_photo_too_few_pixels:
+        "La foto es muy pequeña para leerse: su lado más largo tiene menos de 320 píxeles. Elija otra o tómela de nuevo con más resolución.",
+        "The photo is too small to read: its longer side has fewer than 320 pixels. Choose another or take it again at a higher resolution.";
     error_photo_truncated:
         "La foto llegó incompleta. Elíjala otra vez y espere a que termine el envío.",
         "The photo arrived incomplete. Choose it again and wait until it has been sent.";

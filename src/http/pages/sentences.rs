@@ -60,7 +60,9 @@ pub(in crate::http) fn message(lang: Lang, error: &FieldError) -> &'static str {
             PhotoError::Heic => t.error_photo_heic,
             PhotoError::Animated => t.error_photo_animated,
             PhotoError::TooManyPixels => t.error_photo_too_many_pixels,
-            PhotoError::Truncated => t.error_photo_truncated,
+            PhotoError::TooFewPixels => t.error_photo_too_few_pixels,
+            // Nobody is left to read what a cancelled one is told.
+            PhotoError::Truncated | PhotoError::Cancelled => t.error_photo_truncated,
             PhotoError::Malformed => t.error_photo_malformed,
             PhotoError::Bomb => t.error_photo_bomb,
         },
