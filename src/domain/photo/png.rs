@@ -1,12 +1,12 @@
 //! PNG: walks the chunks, keeps pixels and colour, drops text, time, EXIF, animation and everything private.
 //!
-//! Called by [`super::clean_while`] only. The pixels are inflated into a small buffer to prove that they are as many
-//! as the header declares, never held: that decides whether the picture is whole, as in browsers, and neither
+//! Called by [`super::clean_while`] only. The pixels are counted to prove that they are as many as the header
+//! declares, never held: that decides whether the picture is whole, as in browsers, and neither
 //! checksums nor what stands behind the pixels. The IDAT chunks are joined into one right stream.
 
 use std::borrow::Cow;
 
-use super::{MAX_ICC, MediaType, Photo, PhotoError, Work, check_sides, exif, zlib::Unpacked};
+use super::{MAX_ICC, MediaType, Photo, PhotoError, Work, check_sides, exif, zlib::Stream};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -130,19 +130,21 @@ fn copy_pixels<'a>(
     let stream = start + 8;
     let expected = header.inflated_bytes();
     let more = expected.min(MAX_EXTRA);
-    let pixels = Unpacked::read(&out[stream..], expected, more, work)?;
+    let pixels = Stream::read(&out[stream..], expected, more, work)?;
     if pixels.length >= expected + more {
         return Err(PhotoError::Bomb);
     }
-    if pixels.length < expected {
-        return Err(PhotoError::Truncated);
-    }
-    if let Some(length) = pixels.intact() {
-        out.truncate(stream + length);
-    } else {
-        let mended = pixels.mended(work)?.ok_or(PhotoError::Truncated)?;
-        out.truncate(stream);
-        out.extend(mended);
+    match pixels.whole(work)? {
+        Some(Cow::Borrowed(whole)) => {
+            let length = whole.len();
+            out.truncate(stream + length);
+        }
+        Some(Cow::Owned(mended)) => {
+            out.truncate(stream);
+            out.extend(mended);
+        }
+        None if pixels.length > expected => return Err(PhotoError::Bomb),
+        None => return Err(PhotoError::Truncated),
     }
     seal(out, start, work)
 }
@@ -158,22 +160,30 @@ fn profile<'a>(content: &'a [u8], work: &mut Work) -> Result<Option<Cow<'a, [u8]
         return Ok(None);
     };
     let most = MAX_ICC as u64;
-    let unpacked = match Unpacked::read(zlib, most, 1, work) {
-        Ok(unpacked) if unpacked.length > most => return Err(PhotoError::Bomb),
-        Ok(unpacked) => unpacked,
-        Err(PhotoError::Cancelled) => return Err(PhotoError::Cancelled),
+    let stream = match Stream::read(zlib, most, 1, work) {
+        Ok(stream) if stream.length > most => return Err(PhotoError::Bomb),
+        Ok(stream) => stream,
+        Err(error @ (PhotoError::Cancelled | PhotoError::Bomb)) => return Err(error),
         Err(_) => return Ok(None),
     };
-    if unpacked.length > 0 && unpacked.intact() == Some(zlib.len()) {
+    if stream.length == 0 {
+        return Ok(None);
+    }
+    let whole = Stream::read(zlib, stream.length, 1, work)?.whole(work)?;
+    if let Some(Cow::Borrowed(whole)) = whole
+        && whole.len() == zlib.len()
+    {
         return Ok(Some(content.into()));
     }
     // A profile begins with its own length: all of that may be there even so.
-    let length = u64::from(u32::from_be_bytes(unpacked.start));
-    if length < MIN_ICC || length > unpacked.length {
+    let Some(length) = stream.start(work)?.map(u32::from_be_bytes).map(u64::from) else {
+        return Ok(None);
+    };
+    if length < MIN_ICC || length > stream.length {
         return Ok(None);
     }
     let head = &content[..content.len() - zlib.len()];
-    let zlib = Unpacked::read(zlib, length, 1, work)?.mended(work)?;
+    let zlib = Stream::read(zlib, length, 1, work)?.whole(work)?;
     Ok(zlib.map(|zlib| [head, &zlib].concat().into()))
 }
 

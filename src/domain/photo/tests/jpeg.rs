@@ -36,7 +36,7 @@ fn damaged_jpegs_are_refused() {
         (patched(0xC2, 4, 12), Unsupported),
         (patched(0xC2, 9, 4), Malformed),
         (patched(0xDA, 4, 5), Malformed),
-        (patched(0xDA, 1, 0x01), Malformed),
+        (patched(0xDA, 1, 0xD8), Malformed),
         (patched(0xDB, 3, 1), Malformed),
         (
             jpeg_with(picture, &[picture[frame..frame + 19].to_vec()]),
@@ -80,7 +80,7 @@ fn fill_bytes_and_stray_bytes_between_jpeg_segments_are_dropped() {
 
 #[test]
 fn stuffing_and_restarts_behind_fill_bytes_stay_in_their_scan() {
-    let picture = encoded(ImageFormat::Jpeg);
+    let picture = PROGRESSIVE;
     let end = picture.len() - 2;
     let bytes = [&picture[..end], b"\xFF\xFF\0\xFF\xFF\xD7x", &picture[end..]].concat();
     assert!(clean(&bytes).expect("a good picture").into_bytes() == bytes);
@@ -101,4 +101,67 @@ fn segments_between_scans_are_dropped() {
         let bytes = [&picture[..second], &planted, &picture[second..]].concat();
         assert!(clean(&bytes).expect("a good picture").bytes() == picture);
     }
+}
+
+#[test]
+fn a_sequential_picture_ends_with_its_pixels() {
+    for picture in [encoded(ImageFormat::Jpeg), RESTART.to_vec(), CMYK.to_vec()] {
+        let end = picture.len() - 2;
+        for behind in [
+            &b""[..],
+            &[0; 500],
+            b"\0\0\x01\0ftypmp42\xFF\xE1\xFF\xFFx",
+            b"\xFF",
+            b"\xFF\x01\xFF\xD9",
+            b"\xFF\xC4\0\x05abc",
+            &[SECRET, b"\xFF\xD9"].concat(),
+            &picture,
+        ] {
+            let bytes = [&picture[..end], behind].concat();
+            let photo = clean(&bytes).expect("whole");
+            assert!(photo.into_bytes() == picture, "{}", behind.escape_ascii());
+        }
+    }
+}
+
+#[test]
+fn a_sequential_picture_that_stops_early_is_incomplete_whatever_its_end() {
+    for picture in [encoded(ImageFormat::Jpeg), RESTART.to_vec(), CMYK.to_vec()] {
+        let (start, end) = (scan_start(&picture) + 14, picture.len() - 2);
+        for cut in start..end - 4 {
+            let bytes = [&picture[..cut], b"\xFF\xD9"].concat();
+            assert_eq!(clean(&bytes), Err(PhotoError::Truncated), "{cut} of {end}");
+        }
+        // As browsers do: a last bit that is missing is a zero.
+        assert!(clean(&[&picture[..end - 1], b"\xFF\xD9"].concat()).is_ok());
+    }
+}
+
+#[test]
+fn markers_that_decoders_skip_are_dropped() {
+    let picture = encoded(ImageFormat::Jpeg);
+    for planted in [
+        &b"\xFF\x01"[..],
+        b"\xFF\x01\xFF\x01",
+        b"\xFF\xD0",
+        b"\xFF\x02\0\x05abc",
+        b"\xFF\xF7\0\x03a",
+        b"\xFF\xE5\0\0",
+        b"\xFF\xFE\0\x01",
+    ] {
+        let photo = clean(&jpeg_with(&picture, &[planted.to_vec()])).expect("a good picture");
+        assert!(photo.into_bytes() == picture, "{}", planted.escape_ascii());
+    }
+}
+
+#[test]
+fn damage_inside_the_pixels_is_left_to_viewers() {
+    let picture = RESTART;
+    let first = picture
+        .windows(2)
+        .position(|pair| pair == [0xFF, 0xD0])
+        .expect("has restarts");
+    let mut bytes = picture.to_vec();
+    bytes[first + 1] = 0xD3;
+    assert!(clean(&bytes).expect("shown by all").into_bytes() == bytes);
 }

@@ -1,8 +1,10 @@
 //! What holds for all three formats; `image` is the oracle for pixels and orientation.
 
+mod cost;
 mod jpeg;
 mod png;
 mod samples;
+mod sent;
 mod webp;
 
 use std::io::Cursor;
@@ -42,11 +44,14 @@ fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
+/// How much longer mending makes a picture at most, in bytes.
+const MENDED: usize = 512;
+
 /// What must hold for any input; the fuzz target asserts the same.
 fn assert_invariants(bytes: &[u8]) {
     let Ok(photo) = clean(bytes) else { return };
     assert!((1..=MAX_SIDE).contains(&photo.width()) && (1..=MAX_SIDE).contains(&photo.height()));
-    assert!(photo.bytes().len() <= MAX_BYTES.min(bytes.len() + 1));
+    assert!(photo.bytes().len() <= MAX_BYTES.min(bytes.len() + MENDED));
     assert_eq!(sniff(photo.bytes()), Ok(photo.media_type()));
     assert!(clean(photo.bytes()) == Ok(photo), "cleaning twice differs");
 }
@@ -143,7 +148,7 @@ fn only_a_turning_orientation_is_kept_of_exif() {
 #[test]
 fn broken_exif_is_dropped() {
     let whole = full_exif(true, 6);
-    let short = &exif::tiff(6)[..25];
+    let short = &exif::tiff(6)[..21];
     let far = [b"MM\0*\xFF\xFF\xFF\xFF", &whole[8..]].concat();
     for tiff in (0..whole.len())
         .map(|cut| &whole[..cut])
@@ -239,23 +244,79 @@ fn length_is_bounded() {
     }
 }
 
+/// Where the pixels of a clean picture end, at the latest a byte before.
+fn pixels_end(bytes: &[u8]) -> usize {
+    let find = |needle: &[u8]| {
+        bytes
+            .windows(needle.len())
+            .position(|window| window == needle)
+    };
+    match sniff(bytes).expect("a picture") {
+        MediaType::Jpeg if find(b"\xFF\xC2").is_some() => bytes.len(),
+        MediaType::Jpeg => bytes.len() - 2,
+        // The end of the stream, its checksum, that of the chunk, IEND.
+        MediaType::Png => bytes.len() - 12 - 4 - 4 - 1,
+        MediaType::WebP => {
+            let image = find(b"VP8L")
+                .or_else(|| find(b"VP8 "))
+                .expect("has an image");
+            let size = bytes[image + 4..].first_chunk().expect("has a size");
+            image + 8 + u32::from_le_bytes(*size) as usize
+        }
+    }
+}
+
 #[test]
-fn a_missing_end_is_never_accepted() {
+fn a_cut_picture_is_refused_or_lacks_nothing() {
     let whole = pictures()
         .into_iter()
         .map(|bytes| (bytes.clone(), bytes.len()));
     for (bytes, end) in planted().into_iter().chain(whole) {
-        for cut in 0..end {
-            assert!(clean(&bytes[..cut]).is_err(), "{cut} of {end}");
-        }
         let photo = clean(&bytes).expect("a good picture");
-        for cut in end..bytes.len() {
-            assert!(
-                clean(&bytes[..cut]).as_ref() == Ok(&photo),
-                "{cut} of {end}"
-            );
+        let needed = pixels_end(photo.bytes());
+        // What was dropped stood in front of the pixels, or behind them as well.
+        for cut in 0..bytes.len() {
+            let is_whole = clean(&bytes[..cut]);
+            if cut < needed {
+                assert!(is_whole.is_err(), "{cut} of {end}");
+            } else if cut >= end {
+                assert!(is_whole.as_ref() == Ok(&photo), "{cut} of {end}");
+            } else if let Ok(other) = is_whole {
+                assert!(pixels(other.bytes()) == pixels(&bytes), "{cut} of {end}");
+            }
         }
-        assert_eq!(clean(&bytes[..end - 1]), Err(PhotoError::Truncated));
+    }
+    for picture in [PROGRESSIVE, LOSSY] {
+        let cut = &picture[..picture.len() - 2];
+        assert_eq!(clean(cut), Err(PhotoError::Truncated));
+    }
+}
+
+#[test]
+fn a_photo_too_small_to_read_is_refused() {
+    for (sides, is_taken) in [
+        ([MIN_LONG_SIDE, 1], true),
+        ([1, MIN_LONG_SIDE], true),
+        ([MIN_LONG_SIDE - 1; 2], false),
+    ] {
+        let [width, height] = sides.map(|side| side as usize);
+        let rows = [chunk(b"IDAT", &zlib(&vec![0; (1 + width) * height]))];
+        let photo = super::clean(&png(sides, [8, 0, 0], &rows));
+        assert_eq!(photo.is_ok(), is_taken, "{sides:?}");
+        assert!(is_taken || photo == Err(PhotoError::TooFewPixels));
+    }
+}
+
+#[test]
+fn cleaning_ends_when_nobody_waits() {
+    for bytes in cost::costly(1 << 20) {
+        let asked = std::cell::Cell::new(0);
+        let is_wanted = || {
+            asked.set(asked.get() + 1);
+            asked.get() < 2
+        };
+        assert_eq!(clean_while(&bytes, is_wanted), Err(PhotoError::Cancelled));
+        assert_eq!(asked.get(), 2, "nothing is done behind the no");
     }
 }
 

@@ -42,3 +42,20 @@ fn a_missing_last_padding_byte_is_added() {
     bytes[4] -= 1;
     assert!(clean(&bytes).expect("a good picture").into_bytes() == whole);
 }
+
+#[test]
+fn a_size_that_counts_too_much_is_put_right() {
+    for picture in [encoded(ImageFormat::WebP), LOSSY.to_vec(), ALPHA.to_vec()] {
+        for more in [1, 2, 8, 1000] {
+            let mut bytes = picture.clone();
+            let size = u32::from_le_bytes(*bytes[4..].first_chunk().expect("a size")) + more;
+            bytes[4..8].copy_from_slice(&size.to_le_bytes());
+            assert!(
+                clean(&bytes).expect("whole").into_bytes() == picture,
+                "{more}"
+            );
+            bytes.truncate(picture.len() - 2);
+            assert_eq!(clean(&bytes), Err(PhotoError::Truncated), "{more}");
+        }
+    }
+}
