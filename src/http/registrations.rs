@@ -94,7 +94,7 @@ pub(super) struct FormBody {
     name: String,
     /// DANE code, name, or `name, department`; without regard to accents and case.
     city: String,
-    /// JPEG, PNG or WebP, at most 10 MiB and 8000 pixels a side.
+    /// JPEG, PNG or WebP, at most 10 MiB and 8000 pixels a side, at least 320 on the longer one.
     #[schema(value_type = String, format = Binary)]
     photo: Vec<u8>,
     /// 3 to 11 digits; separators are ignored.

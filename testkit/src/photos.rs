@@ -5,6 +5,7 @@ use std::io::Cursor;
 use bytes::Bytes;
 use fastrand::Rng;
 use image::{ImageFormat, RgbImage};
+use padron::domain::photo::MIN_LONG_SIDE;
 
 /// A photo of an ID card, 34 KB, with texts planted in its EXIF, comment and GPS and behind its end.
 pub const CARD: &[u8] = include_bytes!("../../fixtures/card.jpg");
@@ -15,9 +16,11 @@ const FIRST: usize = 33;
 /// A comment as a chunk of a PNG, its checksum left out.
 const COMMENT: &[u8] = b"\0\0\0\x11tEXtComment\0a comment\0\0\0\0";
 
-/// A PNG of noise, three bytes for each pixel of a square, with a comment that cleaning takes out.
+/// A PNG of noise, three bytes for each pixel of a square, with a comment that cleaning takes out. A small one is as
+/// wide as a photo must be, and not as high.
 pub fn noise(side: u32, seed: u64) -> Bytes {
-    let mut picture = RgbImage::new(side, side);
+    let width = side.max(MIN_LONG_SIDE);
+    let mut picture = RgbImage::new(width, (side * side).div_ceil(width));
     Rng::with_seed(seed).fill(&mut picture);
     let mut png = Cursor::new(Vec::new());
     picture.write_to(&mut png, ImageFormat::Png).unwrap();

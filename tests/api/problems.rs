@@ -63,6 +63,11 @@ async fn every_fault_of_a_field_has_its_own_code() {
         (photo(&CARD[..CARD.len() / 2]), "photo", "truncated"),
         (photo(&huge_png()), "photo", "too-many-pixels"),
         (
+            photo(include_bytes!("../../fixtures/photo/lossy.webp")),
+            "photo",
+            "too-few-pixels",
+        ),
+        (
             Form::whole().text("document_number", "1234567890123"),
             "document_number",
             "format",

@@ -121,9 +121,9 @@ pub(crate) fn path(key: PhotoKey) -> Path {
     Path::from(format!("photos/{}", key.0))
 }
 
-/// A photo of 346 bytes.
+/// A photo of 389 bytes.
 pub(crate) fn small() -> Photo {
-    clean(include_bytes!("../../fixtures/photo/lossy.webp")).unwrap()
+    clean(include_bytes!("../../fixtures/photo/strip.png")).unwrap()
 }
 
 /// A photo of an ID card, 34 KB.

@@ -18,7 +18,10 @@ const OWNER: Uuid = Uuid::from_u128(7);
 const WINDOW: usize = 16;
 
 fn palette() -> Photo {
-    clean(include_bytes!("../../../fixtures/photo/palette.png")).unwrap()
+    clean(include_bytes!(
+        "../../../fixtures/photo/sent/96-trns-bad-crc-palette.png"
+    ))
+    .unwrap()
 }
 
 /// Fails unless the photo is refused as damaged.

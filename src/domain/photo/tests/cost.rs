@@ -2,8 +2,8 @@
 
 use allocation_counter::measure;
 
-use super::*;
 use super::super::SLICE;
+use super::*;
 
 /// A picture of 320 × 1 grey pixels with this stream.
 fn strip(before: &[Vec<u8>], stream: &[u8]) -> Vec<u8> {
