@@ -297,7 +297,8 @@ impl<'a> Bits<'a> {
 
     #[inline]
     fn peek(&self, count: u32) -> u32 {
-        (self.buffer >> (self.count - count)) as u32 & ((1 << count) - 1)
+        let bits = self.buffer >> (self.count - count) & ((1 << count) - 1);
+        u32::try_from(bits).unwrap_or_default()
     }
 
     #[inline]

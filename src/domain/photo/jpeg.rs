@@ -231,6 +231,7 @@ impl<'a> Segments<'a> {
         loop {
             self.scan(work)?;
             let fill = self.0.iter().take_while(|byte| **byte == 0xFF).count();
+            work.spend(fill + 4)?;
             let (marker, rest) = self.0[fill..].split_first().ok_or(PhotoError::Truncated)?;
             match *marker {
                 EOI => return Ok((EOI, &[])),
@@ -249,7 +250,6 @@ impl<'a> Segments<'a> {
                 APP0..=APP15 | COM => length.max(2),
                 _ => length,
             };
-            work.spend(4)?;
             let segment = rest.get(..length).ok_or(PhotoError::Truncated)?;
             self.take(length);
             return Ok((*marker, segment.get(2..).ok_or(PhotoError::Malformed)?));

@@ -28,6 +28,9 @@ pub const MIN_LONG_SIDE: u32 = 320;
 /// The longest colour profile kept, in bytes (inclusive). Printer profiles reach about 600 KB.
 const MAX_ICC: usize = 1024 * 1024;
 
+/// How much longer a mended picture may be than what was sent, in bytes.
+const MENDED: usize = 512;
+
 /// The formats a photo is stored in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaType {

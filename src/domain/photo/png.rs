@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::{MAX_ICC, MediaType, Photo, PhotoError, Work, check_sides, exif, zlib::Stream};
+use super::{MAX_ICC, MENDED, MediaType, Photo, PhotoError, Work, check_sides, exif, zlib::Stream};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -28,7 +28,7 @@ pub(super) fn clean(bytes: &[u8], work: &mut Work) -> Result<Photo, PhotoError> 
     let header = Header::parse(&first, work)?;
     let orientation = orientation(Chunks(chunks.0), work)?;
 
-    let mut out = Vec::with_capacity(bytes.len());
+    let mut out = Vec::with_capacity(bytes.len() + MENDED);
     out.extend(SIGNATURE);
     write(&mut out, first.kind, first.content, work)?;
     if let Some(orientation) = orientation {

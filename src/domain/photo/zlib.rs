@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use flate2::{Decompress, FlushDecompress, Status};
 use simd_adler32::Adler32;
 
-use super::{PhotoError, Work};
+use super::{MENDED, PhotoError, Work};
 
 const HEADER: usize = 2;
 const CHECKSUM: usize = 4;
@@ -94,14 +94,13 @@ impl<'a> Stream<'a> {
         {
             return Ok(Some(sent.into()));
         }
-        let mut mended = match end {
-            Some(end) => self.zlib[..end].to_vec(),
-            None => [
-                &self.zlib[..HEADER],
-                &cut.apply(&self.zlib[HEADER..], &last),
-            ]
-            .concat(),
-        };
+        let mut mended = Vec::with_capacity(self.zlib.len() + MENDED);
+        if let Some(end) = end {
+            mended.extend(&self.zlib[..end]);
+        } else {
+            mended.extend(&self.zlib[..HEADER]);
+            mended.extend(cut.apply(&self.zlib[HEADER..], &last));
+        }
         work.spend(mended.len())?;
         mended.extend(checksum);
         Ok(Some(mended.into()))
@@ -242,13 +241,13 @@ impl Huffman {
     /// The symbol that `bits` begin with, and the length of its code.
     #[inline]
     fn symbol(&self, bits: u64) -> Option<(u16, u32)> {
-        let entry = self.short[(bits & ((1 << SHORT) - 1)) as usize];
+        let entry = self.short[low(bits, SHORT)];
         if entry != 0 {
             return Some((entry >> 4, u32::from(entry & 0x0F)));
         }
         let (mut code, mut first, mut index) = (0, 0, 0);
         for (length, count) in (1..).zip(&self.counts[1..]) {
-            code |= (bits >> (length - 1) & 1) as usize;
+            code |= low(bits >> (length - 1), 1);
             let count = usize::from(*count);
             if code < first + count {
                 let symbol = self.symbols.get(index + code - first)?;
@@ -349,9 +348,9 @@ impl Reader<'_> {
     }
 
     fn bits(&mut self, count: u32) -> Option<usize> {
-        let bits = self.peek() & ((1 << count) - 1);
+        let bits = low(self.peek(), count);
         self.at += count as usize;
-        self.is_within().then_some(bits as usize)
+        self.is_within().then_some(bits)
     }
 
     /// Counts a block that is not compressed; `false` when it breaks off.
@@ -507,6 +506,12 @@ impl Reader<'_> {
         debug_assert!(self.at - start <= 48, "all bits were in sight");
         (self.is_within() && distance <= self.length).then_some(Some(length))
     }
+}
+
+/// The lowest `count` bits, of which there are few.
+#[inline]
+fn low(bits: u64, count: u32) -> usize {
+    usize::try_from(bits & ((1 << count) - 1)).unwrap_or_default()
 }
 
 fn fixed() -> Option<(Huffman, Huffman)> {

@@ -242,7 +242,7 @@ fn a_colour_profile_is_mended_rather_than_lost() {
         (stream[..end + 2].to_vec(), true),
         ([&stream[..end], b"\0\0\0\0"].concat(), true),
         (deflated(&profile, 6, FlushCompress::Sync), true),
-        (zlib(&profile[..599])[..40].to_vec(), false),
+        (zlib(&profile[..599])[..20].to_vec(), false),
         ([&zlib(SECRET), &b"x"[..]].concat(), false),
         (b"not zlib".to_vec(), false),
     ] {
@@ -256,7 +256,7 @@ fn a_colour_profile_is_mended_rather_than_lost() {
             let mut unpacked = Vec::new();
             decoder.read_to_end(&mut unpacked).expect("right");
             assert!(unpacked == profile);
-            assert_eq!(decoder.total_in() as usize, content.len() - 3);
+            assert_eq!(decoder.total_in(), content.len() as u64 - 3);
         }
     }
 }
