@@ -199,13 +199,12 @@ impl<'a> Scan<'a> {
                 }
             }
             work.spend(bits.at - before)?;
-            let lacking = bits.lacking();
-            if lacking != 0 {
-                // Viewers read zeros on; a few bits at the very end change nothing to be seen.
+            if bits.lacking() != 0 {
+                // Viewers read zeros on: a corner that begins well is shown.
                 let is_last = unit + 1 == self.units;
                 return Ok(match bytes.get(bits.at..).map(marker_of) {
                     Some(Some(0xD0..=0xD7)) if !is_last => End::Unknown,
-                    Some(Some(_)) if is_last && lacking <= 16 => End::Whole(bits.at),
+                    Some(Some(_)) if is_last => End::Whole(bits.at),
                     _ => End::Short,
                 });
             }

@@ -132,7 +132,7 @@ fn a_sequential_picture_that_stops_early_is_incomplete_whatever_its_end() {
             let bytes = [&picture[..cut], b"\xFF\xD9"].concat();
             assert_eq!(clean(&bytes), Err(PhotoError::Truncated), "{cut} of {end}");
         }
-        // As browsers do: a last bit that is missing is a zero.
+        // As browsers do: what the last unit lacks is read as zeros.
         assert!(clean(&[&picture[..end - 1], b"\xFF\xD9"].concat()).is_ok());
     }
 }
