@@ -278,14 +278,14 @@ async fn in_turn<T: Send + 'static>(
 ) -> Result<T, Problem> {
     let turn = TURNS.clone().acquire_owned().await;
     let turn = turn.map_err(|_| Problem::new(Kind::Internal))?;
-    let asker = Arc::new(());
-    let asked = Arc::downgrade(&asker);
+    let waiting = Arc::new(());
+    let heard = Arc::downgrade(&waiting);
     let working = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        work(&|| asked.strong_count() > 0)
+        work(&|| heard.strong_count() > 0)
     });
     let done = working.await.map_err(|_| Problem::new(Kind::Internal));
-    drop(asker);
+    drop(waiting);
     done
 }
 

@@ -215,12 +215,8 @@ impl<'a> Scan<'a> {
 
 /// The marker that `bytes` begin with.
 fn marker_of(bytes: &[u8]) -> Option<u8> {
-    bytes
-        .iter()
-        .copied()
-        .skip_while(|byte| *byte == 0xFF)
-        .next()
-        .filter(|_| bytes.first() == Some(&0xFF))
+    let fill = bytes.iter().take_while(|byte| **byte == 0xFF).count();
+    bytes.get(fill).copied().filter(|_| fill > 0)
 }
 
 /// The bits of a scan, without stuffing. Behind the end, and at a marker, they are zeros.

@@ -86,7 +86,7 @@ impl<'a> Stream<'a> {
         if self.wanted > AFFORDABLE + 64 * self.zlib.len() as u64 {
             return Ok(sent.map(Cow::Borrowed));
         }
-        let Some((checksum, last)) = self.unpack(work)? else {
+        let Some(Unpacked { checksum, last }) = self.unpack(work)? else {
             return Ok(None);
         };
         if let Some(sent) = sent
@@ -109,11 +109,11 @@ impl<'a> Stream<'a> {
     /// The first four bytes that it unpacks to.
     pub(super) fn start(&self, work: &mut Work) -> Result<Option<[u8; 4]>, PhotoError> {
         let start = Self::read(self.zlib, 4, 1, work)?.unpack(work)?;
-        Ok(start.and_then(|(_, last)| last.try_into().ok()))
+        Ok(start.and_then(|start| start.last.try_into().ok()))
     }
 
     /// Checksum and last bytes of what is wanted; `None` when it is not there.
-    fn unpack(&self, work: &mut Work) -> Result<Option<([u8; CHECKSUM], Vec<u8>)>, PhotoError> {
+    fn unpack(&self, work: &mut Work) -> Result<Option<Unpacked>, PhotoError> {
         let mut packed = &self.zlib[HEADER..];
         let mut checksum = Adler32::new();
         let mut last = Vec::new();
@@ -144,8 +144,18 @@ impl<'a> Stream<'a> {
                 return Ok(None);
             }
         }
-        Ok(Some((checksum.finish().to_be_bytes(), last)))
+        Ok(Some(Unpacked {
+            checksum: checksum.finish().to_be_bytes(),
+            last,
+        }))
     }
+}
+
+/// What unpacking told.
+struct Unpacked {
+    checksum: [u8; CHECKSUM],
+    /// The last bytes, as many as a symbol can stand for.
+    last: Vec<u8>,
 }
 
 /// Where a stream is to end, in bits of its compressed data.
@@ -434,10 +444,10 @@ impl Reader<'_> {
                 work.spend((self.at - told) / 8)?;
                 told = self.at;
             }
-            let Some(run) = run else {
+            if run == 0 {
                 work.spend((self.at - told) / 8)?;
                 return Ok(true);
-            };
+            }
             let left = self.wanted.saturating_sub(self.length);
             self.length += run;
             if left <= run && self.cut.is_none() {
@@ -463,18 +473,18 @@ impl Reader<'_> {
         }
     }
 
-    /// How many bytes the next symbol stands for, nothing at the end of a block; `None` for what is no symbol.
+    /// How many bytes the next symbol stands for, 0 at the end of a block; `None` for what is no symbol.
     #[inline]
-    fn run(&mut self, literals: &Huffman, distances: &Huffman) -> Option<Option<u64>> {
+    fn run(&mut self, literals: &Huffman, distances: &Huffman) -> Option<u64> {
         let mut bits = self.peek();
         let start = self.at;
         let (symbol, used) = literals.symbol(bits)?;
         self.at += used as usize;
         if symbol < END_OF_BLOCK {
-            return self.is_within().then_some(Some(1));
+            return self.is_within().then_some(1);
         }
         if symbol == END_OF_BLOCK {
-            return self.is_within().then_some(None);
+            return self.is_within().then_some(0);
         }
         bits >>= used;
         let mut extra = |count: u32| {
@@ -504,7 +514,7 @@ impl Reader<'_> {
             _ => return None,
         };
         debug_assert!(self.at - start <= 48, "all bits were in sight");
-        (self.is_within() && distance <= self.length).then_some(Some(length))
+        (self.is_within() && distance <= self.length).then_some(length)
     }
 }
 
