@@ -218,8 +218,11 @@ fn the_counts_are_right(scrape: &Scrape, someone: &Human) {
     }
 }
 
+/// On a connection of its own: the server may hang up on whoever it refuses, which the next request on that
+/// connection would suffer from.
 fn post(server: &Server) -> RequestBuilder {
-    server.client.post(server.url("/registrations"))
+    let request = server.client.post(server.url("/registrations"));
+    request.header("Connection", "close")
 }
 
 /// Once for each reason.
@@ -232,11 +235,7 @@ async fn be_refused(server: &Server, someone: &Human) {
         form.text("document_number", someone.document.clone())
             .part("photo", photo)
     };
-    // The server hangs up on whoever still sends, which the next request on that connection would suffer from.
-    let send = async |request: RequestBuilder| {
-        let request = request.header("Connection", "close");
-        request.send().await.unwrap().status().as_u16()
-    };
+    let send = async |request: RequestBuilder| request.send().await.unwrap().status().as_u16();
     let empty = Form::new().text("name", "");
     assert_eq!(send(post(server).multipart(empty)).await, 422);
     assert_eq!(send(post(server).multipart(form("Another"))).await, 409);
