@@ -413,7 +413,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_ends_when_nobody_waits_for_it() {
-        let (begin, begun) = mpsc::channel();
+        let (begin, first) = mpsc::channel();
         let (end, ended) = mpsc::channel();
         let working = tokio::spawn(in_turn(move |is_wanted| {
             begin.send(is_wanted()).ok();
@@ -422,7 +422,7 @@ mod tests {
             }
             end.send(()).ok();
         }));
-        let wait = tokio::task::spawn_blocking(move || begun.recv());
+        let wait = tokio::task::spawn_blocking(move || first.recv());
         assert_eq!(wait.await.expect("waits"), Ok(true));
         working.abort();
         let wait = tokio::task::spawn_blocking(move || ended.recv());
