@@ -256,8 +256,9 @@ async fn clean(
 ) -> Result<(Option<Result<Photo, PhotoError>>, Held), Problem> {
     match photo {
         Some(Ok(bytes)) => {
-            let cleaning = in_turn(move |is_wanted| (photo::clean_while(&bytes, is_wanted), held));
-            let (photo, held) = cleaning.await?;
+            let clean =
+                move |is_wanted: &dyn Fn() -> bool| (photo::clean_while(&bytes, is_wanted), held);
+            let (photo, held) = in_turn(&TURNS, clean).await?;
             Ok((Some(photo), held))
         }
         Some(Err(error)) => Ok((Some(Err(error)), held)),
@@ -274,9 +275,10 @@ static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
 /// Runs `work` on a thread that may be busy for milliseconds, when it is its turn. It is handed what tells
 /// whether somebody still waits for it.
 async fn in_turn<T: Send + 'static>(
+    turns: &Arc<Semaphore>,
     work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    let turn = TURNS.clone().acquire_owned().await;
+    let turn = turns.clone().acquire_owned().await;
     let turn = turn.map_err(|_| Problem::new(Kind::Internal))?;
     let waiting = Arc::new(());
     let heard = Arc::downgrade(&waiting);
@@ -413,30 +415,34 @@ mod tests {
 
     #[tokio::test]
     async fn work_ends_when_nobody_waits_for_it() {
-        let (begin, first) = mpsc::channel();
-        let (end, ended) = mpsc::channel();
-        let working = tokio::spawn(in_turn(move |is_wanted| {
-            begin.send(is_wanted()).ok();
-            while is_wanted() {
-                thread::yield_now();
-            }
-            end.send(()).ok();
-        }));
-        let wait = tokio::task::spawn_blocking(move || first.recv());
+        let (begin, start) = mpsc::channel();
+        let (finish, end) = mpsc::channel();
+        let working = tokio::spawn(async move {
+            let turns = Arc::new(Semaphore::new(1));
+            in_turn(&turns, move |is_wanted| {
+                begin.send(is_wanted()).ok();
+                while is_wanted() {
+                    thread::yield_now();
+                }
+                finish.send(()).ok();
+            })
+            .await
+        });
+        let wait = tokio::task::spawn_blocking(move || start.recv());
         assert_eq!(wait.await.expect("waits"), Ok(true));
         working.abort();
-        let wait = tokio::task::spawn_blocking(move || ended.recv());
+        let wait = tokio::task::spawn_blocking(move || end.recv());
         assert_eq!(wait.await.expect("waits"), Ok(()));
     }
 
     #[tokio::test]
     async fn work_waits_for_its_turn_and_gives_it_back() {
-        let all = u32::try_from(TURNS.available_permits()).expect("few");
-        assert!(all > 0);
-        let turns = TURNS.clone().acquire_many_owned(all).await.expect("open");
-        let mut working = Box::pin(in_turn(|_| 7));
+        let turns = Arc::new(Semaphore::new(1));
+        let turn = turns.clone().try_acquire_owned().expect("free");
+        let mut working = Box::pin(in_turn(&turns, |_| 7));
         assert!(futures::poll!(&mut working).is_pending());
-        drop(turns);
+        drop(turn);
         assert_eq!(working.await.ok(), Some(7));
+        assert_eq!(turns.available_permits(), 1);
     }
 }
