@@ -12,7 +12,7 @@ mod visit;
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle, style::TemplateError};
 
@@ -139,9 +139,7 @@ async fn run(Cli { config, command }: Cli) -> anyhow::Result<()> {
     // Commands that end soon say what they did to whoever runs them.
     let loki = config.loki_url.as_ref();
     let loki = loki.filter(|_| matches!(command, Command::Serve));
-    let Ok(logging) = telemetry::start_logging(&config.log, &config.instance(), loki) else {
-        bail!("RUST_LOG: not a filter; use for example info or padron=debug");
-    };
+    let logging = telemetry::start_logging(&config.log, &config.instance(), loki)?;
     let ended = perform(config, command).await;
     logging.end().await;
     ended

@@ -9,6 +9,9 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// What that line gets to be written.
+const LAST_LINE: Duration = Duration::from_millis(50);
+
 /// Exit status after a second signal: 128 + SIGINT, as shells have it.
 const INTERRUPTED: i32 = 130;
 
@@ -57,6 +60,8 @@ impl Shutdown {
             token.cancel();
             signalled().await;
             tracing::warn!("ended by a second signal");
+            // The line is written by a thread.
+            tokio::time::sleep(LAST_LINE).await;
             std::process::exit(INTERRUPTED);
         });
         Ok(())

@@ -3,8 +3,8 @@
 use std::{
     cell::Cell,
     env, fs,
-    path::PathBuf,
-    process::{Command, ExitStatus, Output, Stdio},
+    path::{Path, PathBuf},
+    process::{ChildStdout, Command, ExitStatus, Output, Stdio},
 };
 
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -75,8 +75,17 @@ impl Home {
 
     /// Starts a server with these variables set and waits until it is ready.
     pub async fn start_with(&self, variables: &[(&str, &str)]) -> Server {
+        self.start_as(|| self.spawn(variables)).await
+    }
+
+    /// Starts a server with such a standard output and waits until it is ready.
+    pub async fn start_onto(&self, stdout: fn() -> Stdio) -> Server {
+        self.start_as(|| self.spawn_onto(&[], |_| stdout())).await
+    }
+
+    async fn start_as(&self, spawn: impl Fn() -> Server) -> Server {
         for _ in 0..PORT_DRAWS {
-            let mut server = self.spawn(variables);
+            let mut server = spawn();
             if server.becomes_ready().await {
                 return server;
             }
@@ -107,16 +116,20 @@ impl Home {
 
     /// Starts a server with these variables set, and does not wait.
     pub fn spawn(&self, variables: &[(&str, &str)]) -> Server {
+        // A file, which needs nobody who reads it.
+        self.spawn_onto(variables, |path| fs::File::create(path).unwrap().into())
+    }
+
+    fn spawn_onto(&self, variables: &[(&str, &str)], onto: impl Fn(&Path) -> Stdio) -> Server {
         let [listen, ops_listen] = free_addresses().map(|address| address.to_string());
         let start = self.starts.get();
         self.starts.set(start + 1);
-        // Files, because a pipe that nobody reads would stop the program.
         let [stdout, stderr] =
             ["stdout", "stderr"].map(|stream| self.path(&format!("{stream}-{start}")));
         let process = Process::start(
             self.command(&["--listen", &listen, "--ops-listen", &ops_listen])
                 .envs(variables.iter().copied())
-                .stdout(fs::File::create(&stdout).unwrap())
+                .stdout(onto(&stdout))
                 .stderr(fs::File::create(&stderr).unwrap()),
         );
         Server {
@@ -191,6 +204,11 @@ impl Server {
     pub fn admin_token(&self) -> String {
         let token = fs::read_to_string(&self.admin_token).unwrap();
         token.trim().to_owned()
+    }
+
+    /// The other end of its standard output, where that is a pipe.
+    pub fn take_stdout(&mut self) -> ChildStdout {
+        self.process.child.stdout.take().unwrap()
     }
 
     /// All that it said so far.

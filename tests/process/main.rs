@@ -21,3 +21,4 @@ mod report;
 mod s3;
 mod shutdown;
 mod startup;
+mod unread;

@@ -273,6 +273,11 @@ pub const METRICS: &[Metric] = &[
         "What runs here; always 1",
     ),
     counter(
+        "padron_log_lines_dropped_total",
+        &[label("reason", &["unread", "failed"])],
+        "Log lines that standard output did not get: unread when too many waited, failed when it took none",
+    ),
+    counter(
         "padron_loki_lines_dropped_total",
         &[label("reason", &["overflow", "undelivered"])],
         "Log lines that Loki did not get: overflow when too many waited, undelivered when given up after retries",

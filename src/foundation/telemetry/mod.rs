@@ -1,13 +1,16 @@
 //! Log lines and metrics: where they go.
 //!
 //! `cli` starts it before anything else and ends it last. Lines go to standard output: text when a
-//! person looks at a terminal, JSON otherwise; and to Loki where that is asked for. No module ever
-//! gives it personal data; a test plants some and looks.
+//! person looks at a terminal, JSON otherwise; and to Loki where that is asked for. Nobody who logs waits for
+//! either. No module ever gives it personal data; a test plants some and looks.
 
 mod loki;
 mod metrics;
+mod stdout;
 
 use std::{fmt, io::IsTerminal as _};
+
+use anyhow::Context as _;
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
@@ -28,6 +31,7 @@ pub use self::metrics::{Kind, Label, METRICS, Metric, Metrics, metrics};
 /// Logging that has been started.
 #[must_use]
 pub struct Logging {
+    stdout: stdout::Writing,
     loki: Option<loki::Pushing>,
 }
 
@@ -35,32 +39,35 @@ pub struct Logging {
 /// `instance`. With `loki` it must be called where tasks can be spawned.
 ///
 /// # Errors
-/// When `filter` cannot be parsed.
-pub fn start_logging(
-    filter: &str,
-    instance: &str,
-    loki: Option<&Url>,
-) -> Result<Logging, ParseError> {
-    let stdout = if std::io::stdout().is_terminal() {
-        tracing_subscriber::fmt::layer().boxed()
+/// When `filter` cannot be parsed, or the thread that writes cannot be had.
+pub fn start_logging(filter: &str, instance: &str, loki: Option<&Url>) -> anyhow::Result<Logging> {
+    let wanted =
+        || levels(filter).context("RUST_LOG: not a filter; use for example info or padron=debug");
+    let (to_stdout, writing) = stdout::write().context("standard output has no thread")?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(to_stdout);
+    let lines = if std::io::stdout().is_terminal() {
+        lines.boxed()
     } else {
-        tracing_subscriber::fmt::layer()
+        lines
             .event_format(Central::new(instance))
             .fmt_fields(JsonFields::new())
             .boxed()
     };
-    let mut layers = vec![stdout.with_filter(levels(filter)?).boxed()];
+    let mut layers = vec![lines.with_filter(wanted()?).boxed()];
     let loki = match loki {
         Some(url) => {
             let (lines, losses, pushing) = loki::push(url, instance);
-            layers.push(lines.with_filter(levels(filter)?).boxed());
+            layers.push(lines.with_filter(wanted()?).boxed());
             layers.push(losses);
             Some(pushing)
         }
         None => None,
     };
     tracing_subscriber::registry().with(layers).init();
-    Ok(Logging { loki })
+    Ok(Logging {
+        stdout: writing,
+        loki,
+    })
 }
 
 impl Logging {
@@ -69,6 +76,7 @@ impl Logging {
         if let Some(pushing) = self.loki {
             pushing.end().await;
         }
+        self.stdout.end().await;
     }
 }
 
