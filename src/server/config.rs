@@ -105,14 +105,27 @@ pub struct Config {
     #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
     pub log: String,
 
-    /// Loki that a server pushes its log lines to as well, for example `http://loki:3100`; only where no agent collects them
+    /// Loki that a server pushes its log lines to as well, for example `http://loki:3100`, or `http://victorialogs:9428/insert`: before `/loki/api/v1/push`; only where no agent collects them
     #[arg(long, env = "PADRON_LOKI_URL", value_parser = loki_url, hide_env_values = true, global = true)]
     pub loki_url: Option<Url>,
 }
 
+/// An address that may have a path: what comes before Loki's own `/loki/api/v1/push`.
 fn loki_url(text: &str) -> Result<Url, String> {
-    let origin: Origin = text.parse()?;
-    Url::parse(&origin.to_string()).map_err(|_| "not a URL".to_owned())
+    let right = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    };
+    let url = Url::parse(text.trim()).ok().filter(right);
+    let mut url =
+        url.ok_or("use http://HOST or https://HOST, with a port and a path where it needs them")?;
+    let folder = format!("{}/", url.path().trim_end_matches('/'));
+    url.set_path(&folder);
+    Ok(url)
 }
 
 pub(super) fn admin_token(text: &str) -> Result<SecretString, String> {

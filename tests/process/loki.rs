@@ -1,4 +1,4 @@
-//! *Log lines reach Loki, and nothing waits for it*: they all arrive where it answers, and where it
+//! *Log lines reach Loki, or what speaks its protocol, and nothing waits for it*: they all arrive where it answers, and where it
 //! does not the service goes on as if there were none.
 
 use std::{
@@ -6,7 +6,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::{Router, body::Bytes, extract::DefaultBodyLimit, http::StatusCode, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::DefaultBodyLimit,
+    http::{HeaderMap, StatusCode, Uri},
+    routing::post,
+};
 use futures::{StreamExt as _, stream};
 use testkit::{Home, Server, free_addresses, until};
 use tokio::net::TcpListener;
@@ -29,6 +35,8 @@ enum Mood {
 pub(crate) struct Receiver {
     pub(crate) url: String,
     bodies: Arc<Mutex<Vec<Bytes>>>,
+    /// Of each request the path and the headers.
+    heads: Arc<Mutex<Vec<(Uri, HeaderMap)>>>,
 }
 
 impl Receiver {
@@ -41,9 +49,11 @@ impl Receiver {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let bodies = Arc::new(Mutex::new(Vec::new()));
         let mood = Arc::new(Mutex::new(mood));
+        let heads = Arc::new(Mutex::new(Vec::new()));
         let push = {
-            let bodies = bodies.clone();
-            async move |body: Bytes| {
+            let (bodies, heads) = (bodies.clone(), heads.clone());
+            async move |uri: Uri, headers: HeaderMap, body: Bytes| {
+                heads.lock().unwrap().push((uri, headers));
                 let now = *mood.lock().unwrap();
                 match now {
                     Mood::Hangs => std::future::pending().await,
@@ -59,14 +69,15 @@ impl Receiver {
             }
         };
         let router = Router::new()
-            .route("/loki/api/v1/push", post(push))
+            .route("/loki/api/v1/push", post(push.clone()))
+            .route("/insert/loki/api/v1/push", post(push))
             .layer(DefaultBodyLimit::disable());
         tokio::spawn(padron::server::listen(
             listener,
             router,
             CancellationToken::new(),
         ));
-        Self { url, bodies }
+        Self { url, bodies, heads }
     }
 
     /// Everything that it took, as sent but for the compression: texts lie open in it.
@@ -209,21 +220,37 @@ async fn what_is_given_up_is_counted_and_makes_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs Loki; .ci/run starts one"]
-async fn loki_finds_a_request_by_its_id_and_the_last_line() {
-    let loki = std::env::var("PADRON_TEST_LOKI").unwrap();
-    let home = Home::new();
+async fn an_address_may_have_a_path_and_says_which_field_is_the_message() {
+    let loki = Receiver::start().await;
+    for path in ["/insert", "/insert/"] {
+        let home = Home::new();
+        let url = format!("{}{path}", loki.url);
+        let server = home.start_with(&[("PADRON_LOKI_URL", &url)]).await;
+        server.stop().await;
+    }
+    let heads = loki.heads.lock().unwrap().clone();
+    assert!(heads.len() >= 2);
+    for (uri, headers) in heads {
+        assert_eq!(uri.path(), "/insert/loki/api/v1/push");
+        assert_eq!(headers["VL-Msg-Field"], "message");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs VictoriaLogs; .ci/run starts one"]
+async fn victorialogs_finds_a_request_by_its_id_and_the_last_line() {
+    let logs = std::env::var("PADRON_TEST_LOGS").unwrap();
+    let push = format!("{logs}/insert");
     let instances = [(); 2].map(|()| format!("test-{}", uuid::Uuid::new_v4()));
-    let start = async |instance: &str, home: &Home| {
+    let homes = [(); 2].map(|()| Home::new());
+    let start = async |number: usize| {
         let settings = [
-            ("PADRON_LOKI_URL", loki.as_str()),
-            ("PADRON_INSTANCE", instance),
+            ("PADRON_LOKI_URL", push.as_str()),
+            ("PADRON_INSTANCE", &instances[number]),
         ];
-        home.start_with(&settings).await
+        homes[number].start_with(&settings).await
     };
-    let other_home = Home::new();
-    let server = start(&instances[0], &home).await;
-    let other = start(&instances[1], &other_home).await;
+    let (server, other) = (start(0).await, start(1).await);
     let answer = server.get("/chart.png").send().await.unwrap();
     let id = answer.headers()["x-request-id"]
         .to_str()
@@ -234,38 +261,30 @@ async fn loki_finds_a_request_by_its_id_and_the_last_line() {
     server.stop().await;
     other.stop().await;
 
-    let address = format!("{loki}/loki/api/v1/query_range");
+    let address = format!("{logs}/select/logsql/query");
     let query = async |query: &str| {
-        let answer = client
-            .get(Url::parse_with_params(&address, [("query", query), ("since", "10m")]).unwrap())
-            .send()
-            .await
-            .unwrap();
-        let answer: serde_json::Value = answer.json().await.unwrap();
-        let streams = answer["data"]["result"].as_array().unwrap().clone();
-        let lines = streams.into_iter().flat_map(|stream| {
-            let values = stream["values"].as_array().unwrap().clone();
-            values.into_iter().map(move |value| {
-                let line = value[1].as_str().unwrap().to_owned();
-                (stream["stream"].clone(), line)
-            })
-        });
+        let url = Url::parse_with_params(&address, [("query", query)]).unwrap();
+        let lines = client.get(url).send().await.unwrap().text().await.unwrap();
+        let lines = lines
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         lines.collect::<Vec<_>>()
     };
-    let by_id = format!(r#"{{app="padron"}} | json | request_id="{id}""#);
+    let by_id = format!(r#"{{app="padron"}} request_id:="{id}""#);
     let found = until("the request's line", async || {
         Some(query(&by_id).await).filter(|lines| !lines.is_empty())
     })
     .await;
-    let [(labels, line)] = found.as_slice() else {
+    let [line] = found.as_slice() else {
         panic!("{found:?}");
     };
-    assert_eq!(labels["instance"], instances[0]);
-    assert_eq!(labels["level"], "info");
-    assert!(line.contains(r#""route":"/chart.png""#), "{line}");
-    let last = format!(
-        r#"{{app="padron", instance="{}"}} |= "stopped""#,
-        instances[0]
-    );
-    assert_eq!(query(&last).await.len(), 1);
+    assert_eq!(line["instance"], instances[0]);
+    assert_eq!(line["level"], "info");
+    assert_eq!(line["_msg"], "request");
+    assert_eq!(line["route"], "/chart.png");
+    let last = format!(r#"instance:="{}" _msg:="stopped""#, instances[0]);
+    until("the last line", async || {
+        (query(&last).await.len() == 1).then_some(())
+    })
+    .await;
 }
