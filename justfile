@@ -10,8 +10,10 @@ run:
 test:
     cargo test
 
-# Formatting, clippy, the import rule.
+# Formatting, clippy, the import rule, licences.
 lint:
+    .ci/tools lint
+    .ci/check-licences
     cargo fmt --all --check
     .ci/import-rule
     cargo clippy --workspace --all-targets -- -D warnings
