@@ -1,9 +1,9 @@
 //! The kill matrix: people register without a pause while everything that can die, freeze, fill up or be
 //! cut off does so, in turn and at random moments. After each fault the register is compared with what
-//! was acknowledged.
+//! was acknowledged. At the end the lines of all programs are compared with what the log server has.
 //!
-//! `PADRON_CHAOS_FAULTS` says how many faults (30 when it is not set; each kind comes once before any
-//! comes again), and `PADRON_CHAOS_SEED` in which order and when, so that a run can be repeated.
+//! `PADRON_CHAOS_FAULTS` says how many faults (one of each kind when it is not set; each comes once before
+//! any comes again), and `PADRON_CHAOS_SEED` in which order and when, so that a run can be repeated.
 
 mod audit;
 mod fault;
@@ -12,12 +12,17 @@ mod load;
 use std::{collections::BTreeMap, env, time::Duration};
 
 use fastrand::Rng;
+use padron::foundation::clock::now;
 
 use self::{audit::audit, fault::Fault, load::Load};
-use crate::stack::{Stack, Tiers};
+use crate::{
+    lines,
+    stack::{Stack, Tiers},
+    watch::start_logs,
+};
 
-/// Faults of a run that says nothing else.
-const FAULTS: usize = 30;
+/// What a request never takes that nobody holds up; a silent program is silent for longer.
+const UNHURRIED: Duration = Duration::from_secs(5);
 
 /// What became of the faults of one kind.
 #[derive(Default)]
@@ -32,18 +37,26 @@ struct Line {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "needs the stack; .ci/run starts it"]
 async fn nothing_is_lost_or_doubled_whatever_dies() {
-    let faults =
-        number("PADRON_CHAOS_FAULTS").map_or(FAULTS, |faults| usize::try_from(faults).unwrap());
+    let faults = number("PADRON_CHAOS_FAULTS").map_or_else(
+        || Fault::every().len(),
+        |faults| usize::try_from(faults).unwrap(),
+    );
     let seed = number("PADRON_CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("{faults} faults, PADRON_CHAOS_SEED={seed}");
     let mut random = Rng::with_seed(seed);
     let mut stack = Stack::start(Tiers::BehindToxiproxy);
+    stack.logs = start_logs().into();
+    let mut log_server_killed = Vec::new();
     let mut load = Load::new();
+    lines::all_are_safe(&load.client).await;
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
     for (number, fault) in order(faults, &mut random).into_iter().enumerate() {
         let before = load.registered();
         load.start();
         pause(&mut random, 300..1_500).await;
+        if fault.kills_log_server() {
+            log_server_killed.push(now());
+        }
         fault.strike(&mut stack);
         pause(&mut random, fault.lasts()).await;
         fault.heal(&mut stack);
@@ -60,8 +73,12 @@ async fn nothing_is_lost_or_doubled_whatever_dies() {
             .max(sent.iter().map(|sent| sent.took).max().unwrap_or_default());
         line.swept += swept;
         // A fault that nobody felt would prove nothing.
-        let waited = line.longest > Duration::from_secs(5);
-        assert!(waited || !fault.is_silence(), "nobody waited: {fault}");
+        let waited = line.longest > UNHURRIED;
+        if fault.is_of_logs() {
+            assert!(!waited, "somebody waited: {fault}");
+        } else {
+            assert!(waited || !fault.is_silence(), "nobody waited: {fault}");
+        }
         println!(
             "{:>3}/{faults} {fault}: {} registered, all kept once",
             number + 1,
@@ -69,6 +86,7 @@ async fn nothing_is_lost_or_doubled_whatever_dies() {
         );
     }
     audit::every_photo(&load).await;
+    lines::every_one_arrived(&load.client, &log_server_killed).await;
     print(&lines, load.registered());
 }
 

@@ -1,15 +1,20 @@
-//! Central logs: what three replicas say is found in Loki, told apart, by whichever way it came.
+//! Central logs: what three replicas say is found in the log server, told apart, by whichever way it came.
 
+use std::{fs, time::Duration};
+
+use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use testkit::until;
 
 use crate::{
     client::{FRONT, client},
+    lines,
     program::Signal,
     servers::REPLICAS,
     stack::{Stack, Tiers},
-    watch::{loki_query, start_logs, start_loki},
+    watch::{log_server, logs_query, start_log_server, start_logs},
 };
 
 /// A request through the front door: who answered, and under which id.
@@ -34,47 +39,64 @@ async fn requests(client: &Client) -> Vec<(String, String)> {
 
 /// As the dashboard asks, whichever way the lines came.
 fn by_id(app: &str, id: &str) -> String {
-    format!(r#"{{app="{app}"}} | json | request_id = `{id}`"#)
+    format!(r#"{{app="{app}"}} request_id:="{id}""#)
 }
 
-/// Waits for the streams with lines of one request.
-async fn found(client: &Client, expression: &str) -> Vec<Value> {
-    let what = format!("lines for {expression}");
-    until(&what, async || {
-        let streams = loki_query(client, expression).await.unwrap();
-        (!streams.is_empty()).then_some(streams)
+/// The lines that a program wrote of one request, once there are any.
+async fn found(client: &Client, app: &str, id: &str) -> Vec<Value> {
+    until(&format!("the line of {id}"), async || {
+        let lines = logs_query(client, &by_id(app, id)).await.unwrap();
+        (!lines.is_empty()).then_some(lines)
     })
     .await
 }
 
-/// That a request is one line of the replica that served it.
-async fn is_one_line_of(client: &Client, expression: &str, replica: &str, id: &str) {
-    let streams = found(client, expression).await;
-    let lines: Vec<_> = streams
-        .iter()
-        .flat_map(|stream| stream["values"].as_array().unwrap())
-        .collect();
-    assert_eq!(lines.len(), 1, "{expression}: {streams:#?}");
-    assert_eq!(streams[0]["stream"]["instance"], replica);
-    let line: Value = serde_json::from_str(lines[0][1].as_str().unwrap()).unwrap();
-    assert_eq!(line["request_id"], id);
+/// The one line that the replica which served a request wrote of it.
+async fn the_line(client: &Client, replica: &str, id: &str) -> Value {
+    let mut lines = found(client, "padron", id).await;
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    let line = lines.remove(0);
+    for (field, value) in [("app", "padron"), ("instance", replica), ("level", "info")] {
+        assert_eq!(line[field], value, "{line}");
+    }
+    line
 }
 
+/// By what streams are told apart.
+async fn labels(client: &Client) -> Vec<String> {
+    let names = log_server(client, "stream_field_names", "query=*").await;
+    let names: Value = serde_json::from_str(&names.unwrap()).unwrap();
+    let names = names["values"].as_array().unwrap().iter();
+    let mut names: Vec<_> = names
+        .map(|name| name["value"].as_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+const LABELS: [&str; 3] = ["app", "instance", "level"];
+
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the stack, Loki and Promtail; .ci/run starts them"]
-async fn promtail_brings_every_line_once_also_when_loki_was_away() {
+#[ignore = "needs the stack, VictoriaLogs and the Collector; .ci/run starts them"]
+async fn the_agent_brings_every_line_once_also_when_the_log_server_was_away() {
     let mut stack = Stack::start(Tiers::Direct);
-    let [mut loki, _promtail] = start_logs();
+    let [mut server, agent] = start_logs();
     let client = client();
     for (replica, id) in requests(&client).await {
-        is_one_line_of(&client, &by_id("padron", &id), &replica, &id).await;
-        let front = found(&client, &by_id("nginx", &id)).await;
-        assert_eq!(front[0]["stream"]["instance"], "nginx");
+        let line = the_line(&client, &replica, &id).await;
+        // As it was written.
+        let written: Value = serde_json::from_str(line["_msg"].as_str().unwrap()).unwrap();
+        assert_eq!(written["request_id"], *id);
+        let [told, kept] = [&written["timestamp"], &line["_time"]]
+            .map(|time| time.as_str().unwrap().parse::<Timestamp>().unwrap());
+        assert_eq!(told, kept);
+        let front = found(&client, "nginx", &id).await;
+        assert_eq!(front[0]["instance"], "nginx");
     }
 
     // What nginx answers by itself is counted: a 413 is the client's, a 502 is not.
     let own_errors = async || {
-        let metrics = client.get("http://promtail:9080/metrics").send().await;
+        let metrics = client.get("http://collector:8889/metrics").send().await;
         let metrics = metrics.unwrap().text().await.unwrap();
         let lines = metrics
             .lines()
@@ -102,40 +124,77 @@ async fn promtail_brings_every_line_once_also_when_loki_was_away() {
     }
     stack.wait_until_ready();
 
-    loki.end(Signal::Kill);
-    let meanwhile = requests(&client).await;
-    // Longer than an agent would need to send them.
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-    loki.start();
-    loki.wait_until_ready();
+    // Away, and silent: nobody who asks padron notices, and nothing is missing afterwards.
+    server.end(Signal::Term);
+    let mut meanwhile = requests(&client).await;
+    // Longer than the agent would need to send them.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    server.start();
+    server.wait_until_ready();
+    server.signal(Signal::Stop);
+    meanwhile.extend(requests(&client).await);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    server.signal(Signal::Cont);
     for (replica, id) in meanwhile.into_iter().chain(requests(&client).await) {
-        is_one_line_of(&client, &by_id("padron", &id), &replica, &id).await;
+        the_line(&client, &replica, &id).await;
     }
+    lines::all_are_equal(&client).await;
+    assert_eq!(labels(&client).await, LABELS);
+    drop(agent);
+}
 
-    // Whatever is sent, streams are told apart by three labels only.
-    let labels = client
-        .get("http://loki:3100/loki/api/v1/labels")
-        .send()
-        .await
-        .unwrap();
-    let labels: Value = labels.json().await.unwrap();
-    let mut labels: Vec<_> = labels["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|label| label.as_str().unwrap())
-        .collect();
-    labels.sort_unstable();
-    assert_eq!(labels, ["app", "instance", "level"]);
+/// Many requests at once.
+async fn burst(client: &Client) -> Vec<(String, String)> {
+    let asking = stream::iter(0..150).map(async |_| request(client, "/totals").await);
+    asking.buffer_unordered(16).collect().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the stack and Loki; .ci/run starts them"]
-async fn replicas_push_their_own_lines_where_there_is_no_agent() {
-    let _loki = start_loki();
-    let _stack = Stack::start_with(Tiers::Direct, &[("PADRON_LOKI_URL", "http://loki:3100")]);
+#[ignore = "needs the stack, VictoriaLogs and the Collector; .ci/run starts them"]
+async fn an_agent_that_is_killed_again_and_again_loses_no_line_of_rotated_files_either() {
+    let _stack = Stack::start(Tiers::Direct);
+    let [_server, mut agent] = start_logs();
     let client = client();
-    for (replica, id) in requests(&client).await {
-        is_one_line_of(&client, &by_id("padron", &id), &replica, &id).await;
+    let mut made = Vec::new();
+    for round in 0..8 {
+        // Killed while it reads, and while it sends.
+        let killing = async {
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(50..600))).await;
+            agent.end(Signal::Kill);
+        };
+        let (answered, ()) = tokio::join!(burst(&client), killing);
+        made.extend(answered);
+        if round == 4 {
+            let log = "/var/log/containers/padron-1/padron-1-json.log";
+            fs::rename(log, format!("{log}.1")).unwrap();
+        }
+        made.extend(requests(&client).await);
+        agent.start();
     }
+    agent.wait_until_ready();
+    assert!(made.len() > 1000);
+    lines::every_one_arrived(&client, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the stack and VictoriaLogs; .ci/run starts them"]
+async fn replicas_push_their_own_lines_where_there_is_no_agent() {
+    let [server] = start_log_server();
+    let _stack = Stack::start_with(
+        Tiers::Direct,
+        &[("PADRON_LOKI_URL", "http://victorialogs:9428/insert")],
+    );
+    let client = client();
+    // Silent: nobody waits for it.
+    server.signal(Signal::Stop);
+    let mut made = requests(&client).await;
+    server.signal(Signal::Cont);
+    made.extend(requests(&client).await);
+    for (replica, id) in made {
+        let line = the_line(&client, &replica, &id).await;
+        // The text is the message, and the fields are fields.
+        assert_eq!(line["_msg"], "request");
+        assert_eq!(line["route"], "/totals");
+    }
+    assert_eq!(labels(&client).await, LABELS);
 }

@@ -18,6 +18,7 @@ mod chaos;
 mod client;
 mod dashboards;
 mod front;
+mod lines;
 mod logs;
 mod privacy;
 mod program;

@@ -1,5 +1,5 @@
 //! What is planted in every request is searched for in what all programs of the stack write, and in what
-//! Loki has of it.
+//! the log server has of it.
 
 use std::{fs, path::Path};
 
@@ -11,7 +11,7 @@ use crate::{
     program::Signal,
     servers::secret,
     stack::{Stack, Tiers},
-    watch::{loki_query, start_logs},
+    watch::{logs_query, start_logs},
 };
 
 const NAME: &str = "Ñusta Quetzalcóatl Planted";
@@ -45,7 +45,7 @@ fn post(client: &Client, human: &Human) -> RequestBuilder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the stack, Loki and Promtail; .ci/run starts them"]
+#[ignore = "needs the stack, VictoriaLogs and the Collector; .ci/run starts them"]
 async fn no_program_writes_anything_personal() {
     let mut stack = Stack::start_with(Tiers::Direct, &[("RUST_LOG", "trace")]);
     let _logs = start_logs();
@@ -69,9 +69,12 @@ async fn no_program_writes_anything_personal() {
     }
     let search = planted(&human);
     search.finds_nothing_below(Path::new("/var/log/containers"), &[]);
-    let all = loki_query(&client, r#"{app=~".+"}"#).await.unwrap();
+    let all = logs_query(&client, "*").await.unwrap();
     assert!(!all.is_empty());
-    search.finds_nothing_in("Loki", serde_json::to_string(&all).unwrap().as_bytes());
+    search.finds_nothing_in(
+        "the log server",
+        serde_json::to_string(&all).unwrap().as_bytes(),
+    );
 }
 
 /// Registers, again, is refused in every way, and reads everything as staff.
@@ -172,13 +175,13 @@ fn planted(human: &Human) -> Search {
     search
 }
 
-/// All of it is in Loki when the last request is.
+/// All of it is in the log server when the last request is.
 async fn everything_arrived(client: &Client) {
     let answer = client.get(format!("{FRONT}/totals")).send().await.unwrap();
     let last = answer.headers()["x-request-id"].to_str().unwrap();
-    let of_last = format!(r#"{{app="padron"}} | request_id="{last}""#);
-    until("the last line in Loki", async || {
-        let found = loki_query(client, &of_last).await.unwrap();
+    let of_last = format!(r#"app:="padron" request_id:="{last}""#);
+    until("the last line in the log server", async || {
+        let found = logs_query(client, &of_last).await.unwrap();
         (!found.is_empty()).then_some(())
     })
     .await;

@@ -16,6 +16,9 @@ pub(crate) const REPLICAS: [&str; 3] = ["padron-1", "padron-2", "padron-3"];
 /// Where the S3 server keeps the bucket.
 pub(crate) const S3_FOLDER: &str = "/run/s3";
 
+/// Where the collector sends lines, as compose.yaml has it for `VictoriaLogs`.
+const LOGS_URL: &str = "http://victorialogs:9428/insert/opentelemetry/v1/logs";
+
 /// The folder of the project.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -243,38 +246,38 @@ pub(crate) fn mail() -> Program {
     Program::new("mail", make, || accepts("mail:1025"))
 }
 
-/// Loki; its folders are flags, because those of compose.yaml are volumes.
-pub(crate) fn loki() -> Program {
+/// `VictoriaLogs` with the flags of compose.yaml.
+pub(crate) fn victorialogs() -> Program {
     let make = || {
-        let mut command = Command::new(tool("loki"));
-        command
-            .arg(option("-config.file=", "loki/loki.yaml"))
-            .args([
-                "-server.http-listen-address=127.77.0.35",
-                "-common.path-prefix=/run/loki",
-                "-common.storage.filesystem.chunk-directory=/run/loki/chunks",
-                "-compactor.working-directory=/run/loki/compactor",
-            ]);
+        let mut command = Command::new(tool("victoria-logs"));
+        command.args([
+            "-storageDataPath=/run/victorialogs",
+            "-httpListenAddr=127.77.0.35:9428",
+            "-inmemoryDataFlushInterval=1s",
+            "-retentionPeriod=30d",
+            "-loggerFormat=json",
+            "-loggerLevel=WARN",
+        ]);
         command
     };
-    // It calls itself ready a quarter of a minute after it is.
-    Program::new("loki", make, || accepts("loki:3100"))
+    Program::new("victorialogs", make, || {
+        answers("victorialogs:9428", "/health")
+    })
 }
 
-/// Promtail, the agent that can be run here.
-pub(crate) fn promtail() -> Program {
+/// The agent: the OpenTelemetry Collector with the configuration of compose.yaml.
+pub(crate) fn collector() -> Program {
     let make = || {
-        let mut command = Command::new(tool("promtail"));
+        let mut command = Command::new(tool("otelcol"));
         command
-            .arg(option("-config.file=", "promtail/promtail.yaml"))
-            .args([
-                "-server.http-listen-address=127.77.0.36",
-                "-positions.file=/run/promtail/positions.yaml",
-            ]);
+            .arg(option("--config=", "collector/collector.yaml"))
+            .arg("--feature-gates=stanza.synchronousLogEmitter")
+            .env("LOGS_URL", LOGS_URL)
+            .env("COLLECTOR_FOLDER", "/run/collector")
+            .env("COLLECTOR_ADDRESS", "127.77.0.36");
         command
     };
-    std::fs::create_dir_all("/run/promtail").unwrap();
-    Program::new("promtail", make, || answers("promtail:9080", "/ready"))
+    Program::new("collector", make, || answers("collector:8888", "/metrics"))
 }
 
 fn option(name: &str, path: &str) -> String {

@@ -33,6 +33,8 @@ pub(crate) struct Stack {
     pub(crate) toxiproxy: Option<Program>,
     pub(crate) mongodb: Program,
     pub(crate) s3: Program,
+    /// The log server and the agent, where a test wants them to be struck.
+    pub(crate) logs: Vec<Program>,
 }
 
 impl Stack {
@@ -55,6 +57,7 @@ impl Stack {
             toxiproxy: (tiers == Tiers::BehindToxiproxy).then(toxiproxy),
             mongodb: mongodb(mongodb_at),
             s3: s3(s3_at),
+            logs: Vec::new(),
         };
         stack.mongodb.start();
         stack.s3.start();
@@ -87,6 +90,9 @@ impl Stack {
             replica.wait_until_ready();
         }
         self.nginx.wait_until_ready();
+        for program in &mut self.logs {
+            program.wait_until_ready();
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use crate::{
     program::Program,
-    servers::{alertmanager, blackbox_exporter, loki, mail, node_exporter, prometheus, promtail},
+    servers::{
+        alertmanager, blackbox_exporter, collector, mail, node_exporter, prometheus, victorialogs,
+    },
 };
 
 /// Starts these and waits until they work.
@@ -32,21 +34,17 @@ pub(crate) fn start_monitoring() -> [Program; 5] {
     ])
 }
 
-/// Logs: Loki and, when it is the one that brings them, Promtail.
+/// Logs: the server, and the agent that brings them.
 pub(crate) fn start_logs() -> [Program; 2] {
-    start_loki()
-        .into_iter()
-        .chain(start([promtail()]))
-        .collect::<Vec<_>>()
-        .try_into()
-        .ok()
-        .expect("two")
+    let [server] = start_log_server();
+    let [agent] = start([collector()]);
+    [server, agent]
 }
 
-/// Loki alone.
-pub(crate) fn start_loki() -> [Program; 1] {
-    clear(&["/run/loki", "/run/promtail"]);
-    start([loki()])
+/// The log server alone.
+pub(crate) fn start_log_server() -> [Program; 1] {
+    clear(&["/run/victorialogs", "/run/collector"]);
+    start([victorialogs()])
 }
 
 fn clear(folders: &[&str]) {
@@ -57,7 +55,7 @@ fn clear(folders: &[&str]) {
     }
 }
 
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
@@ -77,28 +75,31 @@ pub(crate) async fn prometheus_query(
     }
 }
 
-/// The streams, each with its lines, or the series that a LogQL expression gives for the last minutes.
-pub(crate) async fn loki_query(client: &Client, expression: &str) -> Result<Vec<Value>, String> {
-    let url = format!(
-        "http://loki:3100/loki/api/v1/query_range?limit=5000&since=15m&query={}",
-        encoded(expression)
-    );
+/// The lines that a `LogsQL` query finds, each with its fields; none while the server is away.
+///
+/// # Errors
+/// What the server has against the query.
+pub(crate) async fn logs_query(client: &Client, query: &str) -> Result<Vec<Value>, String> {
+    let lines = log_server(client, "query", &format!("query={}", encoded(query))).await?;
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    Ok(lines.collect())
+}
+
+/// What `VictoriaLogs` answers at one of its query paths; nothing while it is away.
+pub(crate) async fn log_server(
+    client: &Client,
+    path: &str,
+    parameters: &str,
+) -> Result<String, String> {
+    let url = format!("http://victorialogs:9428/select/logsql/{path}?{parameters}");
     let Ok(answer) = client.get(url).send().await else {
-        return Ok(Vec::new());
+        return Ok(String::new());
     };
+    let right = answer.status().is_success();
     let text = answer.text().await.unwrap_or_default();
-    let Ok(answer) = serde_json::from_str::<Value>(&text) else {
-        // While it starts it answers in plain words.
-        return if text.contains("ring") || text.contains("frontend") {
-            Ok(Vec::new())
-        } else {
-            Err(text)
-        };
-    };
-    Ok(answer["data"]["result"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default())
+    if right { Ok(text) } else { Err(text) }
 }
 
 /// A mail as it arrived.

@@ -20,6 +20,8 @@ pub(super) enum Who {
     Mongodb,
     S3,
     Nginx,
+    LogServer,
+    Collector,
 }
 
 /// What happens to the connections between the replicas and a tier.
@@ -58,6 +60,8 @@ impl Fault {
             Who::Replica(2),
             Who::Mongodb,
             Who::S3,
+            Who::LogServer,
+            Who::Collector,
         ] {
             for signal in [Signal::Kill, Signal::Term, Signal::Stop] {
                 every.push(Self::Signal(who, signal));
@@ -77,6 +81,16 @@ impl Fault {
             }
         }
         every
+    }
+
+    /// Nobody who registers may notice.
+    pub(super) fn is_of_logs(self) -> bool {
+        matches!(self, Self::Signal(Who::LogServer | Who::Collector, _))
+    }
+
+    /// The log server is killed, and what it had not written yet is lost with it.
+    pub(super) fn kills_log_server(self) -> bool {
+        self == Self::Signal(Who::LogServer, Signal::Kill)
     }
 
     /// Somebody says nothing more, and lets others wait.
@@ -159,6 +173,8 @@ impl fmt::Display for Who {
             Self::Mongodb => "record server",
             Self::S3 => "photo server",
             Self::Nginx => "nginx",
+            Self::LogServer => "log server",
+            Self::Collector => "log agent",
         })
     }
 }
@@ -170,6 +186,8 @@ impl Who {
             Self::Mongodb => &mut stack.mongodb,
             Self::S3 => &mut stack.s3,
             Self::Nginx => &mut stack.nginx,
+            Self::LogServer => &mut stack.logs[0],
+            Self::Collector => &mut stack.logs[1],
         }
     }
 
