@@ -9,6 +9,8 @@ mod texts;
 use jiff::{Timestamp, tz::TimeZone};
 pub use texts::Texts;
 
+use crate::foundation::accept::choices;
+
 /// A language that every page, chart and report exists in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Lang {
@@ -136,21 +138,10 @@ impl Lang {
     }
 }
 
-/// The highest weight among the header's ranges that `matches` picks; a range whose weight is
-/// not a number from 0 to 1 is ignored.
+/// The highest weight among the header's ranges that `matches` picks.
 fn weight(header: &str, matches: impl Fn(&str) -> bool) -> Option<f32> {
-    header
-        .split(',')
-        .filter_map(|range| {
-            let (tag, parameters) = range.split_once(';').unwrap_or((range, "q=1"));
-            let (name, value) = parameters.split_once('=')?;
-            let q: f32 = value.trim().parse().ok()?;
-            (matches(tag.trim())
-                && name.trim().eq_ignore_ascii_case("q")
-                && (0.0..=1.0).contains(&q))
-            .then_some(q)
-        })
-        .reduce(f32::max)
+    let matching = choices(header).filter(|(tag, _)| matches(tag));
+    matching.map(|(_, weight)| weight).reduce(f32::max)
 }
 
 #[cfg(test)]
@@ -190,7 +181,11 @@ mod tests {
             (Some("en;q=0"), Lang::Es),
             (Some("en;q=NaN, es;q=0.1"), Lang::Es),
             (Some("en;q=7, es;q=0.1"), Lang::Es),
-            (Some("en;level=1, es;q=0.1"), Lang::Es),
+            (Some("en;level=1, es;q=0.1"), Lang::En),
+            (Some("es-419;q=0.5, en;q=0.4"), Lang::Es),
+            (Some("es-419, en"), Lang::Es),
+            (Some("*;q=0.5, es;q=0"), Lang::En),
+            (Some("en;q=0, *"), Lang::Es),
         ] {
             assert_eq!(Lang::negotiate(header), lang, "{header:?}");
         }
