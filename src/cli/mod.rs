@@ -99,11 +99,9 @@ pub fn main() -> ExitCode {
 }
 
 fn parse() -> Result<Cli, String> {
-    let command = config::with_files(Cli::command())?;
-    let matches = command
-        .clone()
+    let matches = config::with_files(Cli::command())?
         .try_get_matches()
-        .map_err(|error| refusal(&command, &error).unwrap_or_else(|| error.exit()))?;
+        .map_err(|error| refusal(&Cli::command(), &error).unwrap_or_else(|| error.exit()))?;
     Cli::from_arg_matches(&matches).map_err(|error| error.to_string())
 }
 

@@ -4,6 +4,8 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use object_store::path::Path;
 
+use crate::foundation::path::local_path;
+
 /// Where photos are, parsed from `PADRON_PHOTOS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PhotosUrl {
@@ -22,8 +24,13 @@ impl FromStr for PhotosUrl {
     type Err = String;
 
     fn from_str(url: &str) -> Result<Self, String> {
-        match url.split_once(':') {
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+        match url.trim().split_once(':') {
+            Some(("file", path)) => match local_path(path) {
+                Ok(folder) => Ok(Self::File(folder)),
+                Err(fault) => Err(format!(
+                    "file:FOLDER, for example file:data/photos: {fault}"
+                )),
+            },
             Some(("s3", place)) => {
                 let place = place.strip_prefix("//").unwrap_or_default();
                 let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
@@ -73,6 +80,7 @@ mod tests {
         for (url, place) in [
             ("file:data/photos", "data/photos (folder, embedded)"),
             ("file:/srv/photos", "/srv/photos (folder, embedded)"),
+            (" file:///srv/photos\n", "/srv/photos (folder, embedded)"),
             ("s3://abc", "bucket abc (S3)"),
             ("s3://my.photos-1", "bucket my.photos-1 (S3)"),
             ("s3://photos/", "bucket photos (S3)"),
@@ -90,7 +98,6 @@ mod tests {
         for (url, told) in [
             ("", either),
             ("photos", either),
-            ("file:", either),
             ("S3://photos", either),
             ("https://s3.example/photos", either),
             ("s3:", bucket),
@@ -105,6 +112,19 @@ mod tests {
             ("s3://fotos-de-ñandú", bucket),
         ] {
             assert_eq!(shown(url), told, "{url}");
+        }
+        for url in [
+            "file:",
+            "file:~/photos",
+            "file://photos",
+            "file:$HOME/photos",
+            "file: ",
+        ] {
+            let told = shown(url);
+            assert!(
+                told.starts_with("file:FOLDER, for example file:data/photos: "),
+                "{url}: {told}"
+            );
         }
         let prefix = shown("s3://photos/a//b");
         assert!(prefix.contains("empty path segment"), "{prefix}");

@@ -4,7 +4,10 @@
 //! Composed of what each tier declares for itself, parsed once by `main`, taken apart by `serve` and the commands. A
 //! wrong value stops the start with one sentence that names it. The documentation of each field is its `--help`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{SocketAddr, ToSocketAddrs as _},
+    path::PathBuf,
+};
 
 use clap::{Args, Command, builder::OsStr};
 use jiff::tz::TimeZone;
@@ -12,7 +15,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-    foundation::origin::Origin,
+    foundation::{origin::Origin, paste::plain, path::local_path},
     photos::{PhotosUrl, S3},
     store::StoreUrl,
 };
@@ -23,11 +26,12 @@ pub const MIN_TOKEN_CHARS: usize = 32;
 /// Settings of every command.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
-    /// Address of the form, the reports and the chart
+    /// Address of the form, the reports and the chart: `HOST:PORT`
     #[arg(
         long,
         env = "PADRON_LISTEN",
         default_value = "127.0.0.1:4000",
+        value_parser = address,
         global = true
     )]
     pub listen: SocketAddr,
@@ -37,6 +41,7 @@ pub struct Config {
         long,
         env = "PADRON_OPS_LISTEN",
         default_value = "127.0.0.1:4001",
+        value_parser = address,
         global = true
     )]
     pub ops_listen: SocketAddr,
@@ -73,6 +78,7 @@ pub struct Config {
         long,
         env = "PADRON_KEYS_FILE",
         default_value = "data/keys",
+        value_parser = local_path,
         global = true
     )]
     pub keys_file: PathBuf,
@@ -86,7 +92,7 @@ pub struct Config {
     pub instance: Option<String>,
 
     /// Catalogue of cities as CSV: code,municipality,department,aliases [default: the 1,121 municipalities of Colombia]
-    #[arg(long, env = "PADRON_CITIES", global = true)]
+    #[arg(long, env = "PADRON_CITIES", value_parser = local_path, global = true)]
     pub cities: Option<PathBuf>,
 
     /// Time zone of reports and charts
@@ -94,11 +100,11 @@ pub struct Config {
     pub time_zone: TimeZone,
 
     /// Memory for uploads under way, in MiB (40 to 65536); beyond it they are told to try again
-    #[arg(long, env = "PADRON_UPLOAD_MEMORY", default_value_t = 256, value_parser = clap::value_parser!(u32).range(40..=65536), global = true)]
+    #[arg(long, env = "PADRON_UPLOAD_MEMORY", default_value_t = 256, value_parser = upload_memory, global = true)]
     pub upload_memory: u32,
 
     /// Seconds that a shutdown may take (1 to 3600)
-    #[arg(long, env = "PADRON_DRAIN_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600), global = true)]
+    #[arg(long, env = "PADRON_DRAIN_SECONDS", default_value_t = 30, value_parser = drain_seconds, global = true)]
     pub drain_seconds: u64,
 
     /// What to log, for example info or padron=debug
@@ -108,6 +114,41 @@ pub struct Config {
     /// Loki that a server pushes its log lines to as well, for example `http://loki:3100`, or `http://victorialogs:9428/insert`: before `/loki/api/v1/push`; only where no agent collects them
     #[arg(long, env = "PADRON_LOKI_URL", value_parser = loki_url, hide_env_values = true, global = true)]
     pub loki_url: Option<Url>,
+}
+
+/// An address to listen on; a name is looked up, and one of IPv4 is preferred.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let text = text.trim();
+    let example = "use HOST:PORT, a socket address such as 127.0.0.1:4000, 0.0.0.0:4000 for every address, or [::1]:4000";
+    let host_and_port = text.rsplit_once(':').filter(|(host, port)| {
+        !host.is_empty()
+            && !host.contains(['/', '*'])
+            && port.bytes().all(|digit| digit.is_ascii_digit())
+    });
+    if host_and_port.is_none() {
+        return Err(example.into());
+    }
+    let mut found: Vec<_> = text.to_socket_addrs().map_err(|_| example)?.collect();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    found.first().copied().ok_or_else(|| example.into())
+}
+
+fn upload_memory(text: &str) -> Result<u32, String> {
+    let right = text
+        .trim()
+        .parse()
+        .ok()
+        .filter(|mebibytes| (40..=65536).contains(mebibytes));
+    right.ok_or_else(|| "use a number of MiB in 40..=65536, without a unit".into())
+}
+
+fn drain_seconds(text: &str) -> Result<u64, String> {
+    let right = text
+        .trim()
+        .parse()
+        .ok()
+        .filter(|seconds| (1..=3600).contains(seconds));
+    right.ok_or_else(|| "use a number of seconds in 1..=3600, without a unit".into())
 }
 
 /// An address that may have a path: what comes before Loki's own `/loki/api/v1/push`.
@@ -129,16 +170,19 @@ fn loki_url(text: &str) -> Result<Url, String> {
 }
 
 pub(super) fn admin_token(text: &str) -> Result<SecretString, String> {
-    let text = text.trim();
+    // As `Access` reads what is typed.
+    let text =
+        plain(text).map_err(|_| "has signs that turn the order of reading around".to_owned())?;
     if text.chars().count() < MIN_TOKEN_CHARS {
         return Err(format!(
             "has fewer than {MIN_TOKEN_CHARS} characters; make one with: openssl rand -hex 32"
         ));
     }
-    Ok(text.to_owned().into())
+    Ok(text.into())
 }
 
 fn instance(text: &str) -> Result<String, String> {
+    let text = text.trim();
     let right = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     right
         .then(|| text.to_owned())
@@ -146,10 +190,12 @@ fn instance(text: &str) -> Result<String, String> {
 }
 
 fn time_zone(text: &str) -> Result<TimeZone, String> {
-    TimeZone::get(text).map_err(|_| "no such time zone; use a name such as America/Bogota".into())
+    TimeZone::get(text.trim())
+        .map_err(|_| "no such time zone; use a name such as America/Bogota".into())
 }
 
-/// Reads each variable `NAME` that is not set from the file that `NAME_FILE` names, if that is set.
+/// Reads each variable `NAME` that is not set from the file that `NAME_FILE` names, if that is set. One that is set to
+/// nothing, as Compose does with what it has no value for, is not set.
 ///
 /// # Errors
 /// When such a file cannot be read, or both variables are set.
@@ -175,10 +221,14 @@ pub fn with_files(mut command: Command) -> Result<Command, String> {
         .collect();
     for (id, name) in arguments {
         let variable = format!("{name}_FILE");
-        let Some(path) = std::env::var_os(&variable) else {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        if set(&name).is_none() && std::env::var_os(&name).is_some() {
+            command = command.mut_arg(id.clone(), |argument| argument.env(None));
+        }
+        let Some(path) = set(&variable) else {
             continue;
         };
-        if std::env::var_os(&name).is_some() {
+        if set(&name).is_some() {
             return Err(format!("{name} and {variable} are both set; unset one"));
         }
         let content = std::fs::read_to_string(&path)

@@ -22,7 +22,10 @@ use crate::{
     domain::city::CityCode,
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
-    foundation::seal::{Sealed, Tag},
+    foundation::{
+        path::local_path,
+        seal::{Sealed, Tag},
+    },
 };
 
 /// How many rows a block of a report holds at most.
@@ -168,10 +171,26 @@ impl FromStr for StoreUrl {
     type Err = String;
 
     fn from_str(url: &str) -> Result<Self, String> {
+        let url = url.trim();
         match url.split_once(':') {
-            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("sqlite", ":memory:")) => Err(
+                "sqlite::memory: would forget everybody; use sqlite:PATH, for example sqlite:data/padron.db".into(),
+            ),
+            Some(("sqlite", path)) if path.ends_with('/') => {
+                Err("sqlite:PATH is a file, for example sqlite:data/padron.db".into())
+            }
+            Some(("sqlite", path)) => match local_path(path) {
+                Ok(path) if path.as_os_str().as_encoded_bytes().contains(&b'?') => {
+                    Err("sqlite:PATH has no ?OPTIONS, for example sqlite:data/padron.db".into())
+                }
+                Ok(path) => Ok(Self::Sqlite(path)),
+                Err(fault) => Err(format!("sqlite:PATH, for example sqlite:data/padron.db: {fault}")),
+            },
             // Looked at when it is opened: what refuses a setting here would show the password.
             Some(("mongodb", _)) => Ok(Self::Mongo(url.into())),
+            Some(("mongodb+srv", _)) => Err(
+                "mongodb+srv:// is not looked up; name the servers: mongodb://USER:PASSWORD@HOST,HOST/DATABASE?replicaSet=NAME".into(),
+            ),
             _ => Err("use sqlite:PATH, for example sqlite:data/padron.db, or mongodb://USER:PASSWORD@HOST/DATABASE".into()),
         }
     }
@@ -205,4 +224,60 @@ pub async fn connect(url: &StoreUrl) -> Result<Arc<dyn Store>, StoreError> {
 #[doc(hidden)]
 pub async fn connect_without_group_commit(path: PathBuf) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(sqlite::Sqlite::open_with_group(path, 1).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(url: &str) -> String {
+        match url.parse::<StoreUrl>() {
+            Ok(url) => url.to_string(),
+            Err(fault) => fault,
+        }
+    }
+
+    #[test]
+    fn a_url_names_a_file_or_a_server() {
+        for (url, place) in [
+            ("sqlite:data/padron.db", "data/padron.db (SQLite, embedded)"),
+            (
+                " sqlite:/srv/padron.db\n",
+                "/srv/padron.db (SQLite, embedded)",
+            ),
+            (
+                "sqlite:///srv/padron.db",
+                "/srv/padron.db (SQLite, embedded)",
+            ),
+            ("mongodb://u:p@h/d", "MongoDB"),
+        ] {
+            assert_eq!(told(url), place, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_only_looks_right_says_what_to_write() {
+        for (url, word) in [
+            ("sqlite::memory:", "forget everybody"),
+            ("sqlite://:memory:", "no //"),
+            ("sqlite://x/y.db", "no //"),
+            ("sqlite:", "empty"),
+            ("sqlite:~/padron.db", "~"),
+            ("sqlite:$HOME/padron.db", "variable"),
+            ("sqlite:data/", "file"),
+            ("sqlite:padron.db?mode=rwc", "?OPTIONS"),
+            ("SQLite:padron.db", "sqlite:PATH"),
+            ("padron.db", "sqlite:PATH"),
+            ("mongodb+srv://u:secret@h/d", "name the servers"),
+            ("postgres://h/d", "sqlite:PATH"),
+            ("", "sqlite:PATH"),
+        ] {
+            let fault = told(url);
+            assert!(
+                fault.contains(word) && !fault.contains("(SQLite"),
+                "{url}: {fault}"
+            );
+            assert!(!fault.contains("secret"), "{fault}");
+        }
+    }
 }

@@ -44,7 +44,23 @@ fn a_wrong_value_names_its_setting_and_what_to_write() {
         ("PADRON_STORE", "sqlite:", "sqlite:data/padron.db"),
         ("PADRON_PHOTOS", "ftp:x", "file:data/photos"),
         ("PADRON_TIME_ZONE", "Mars/Olympus", "America/Bogota"),
+        ("PADRON_STORE", "sqlite::memory:", "forget everybody"),
+        ("PADRON_STORE", "sqlite://x/y.db", "no // before it"),
+        (
+            "PADRON_PHOTOS",
+            "file:~/photos",
+            "write the home folder out",
+        ),
+        ("PADRON_PHOTOS", "file://photos", "no // before it"),
+        ("PADRON_KEYS_FILE", "~/keys", "write the home folder out"),
+        ("PADRON_CITIES", "$HOME/cities.csv", "write its value out"),
         ("PADRON_LISTEN", "here", "socket address"),
+        ("PADRON_LISTEN", "4000", "HOST:PORT"),
+        ("PADRON_LISTEN", ":4000", "0.0.0.0:4000"),
+        ("PADRON_OPS_LISTEN", "http://localhost:4001", "HOST:PORT"),
+        ("PADRON_PUBLIC_URL", "padron.example", "https://HOST"),
+        ("PADRON_UPLOAD_MEMORY", "256MB", "without a unit"),
+        ("PADRON_DRAIN_SECONDS", "30s", "without a unit"),
         ("PADRON_INSTANCE", "a b", "visible ASCII"),
         ("PADRON_PUBLIC_URL", "ftp://x", "https://HOST"),
         ("PADRON_LOKI_URL", "loki:3100", "http://HOST"),
@@ -73,6 +89,47 @@ fn refused_by_file(home: &Home, variable: &str) -> Output {
         .env(format!("{variable}_FILE"), "value")
         .output()
         .unwrap()
+}
+
+#[test]
+fn a_variable_set_to_nothing_is_not_set_and_a_name_can_be_listened_on() {
+    let home = Home::new();
+    let [listen, _] = free_addresses();
+    let port = listen.port().to_string();
+    let mut command = home.command(&["healthcheck"]);
+    for variable in [
+        "PADRON_PUBLIC_URL",
+        "PADRON_STORE",
+        "PADRON_PHOTOS",
+        "PADRON_CITIES",
+        "PADRON_ADMIN_TOKEN",
+        "PADRON_INSTANCE",
+        "PADRON_TIME_ZONE",
+        "PADRON_UPLOAD_MEMORY",
+        "PADRON_LOKI_URL",
+        "PADRON_S3_ENDPOINT",
+        "PADRON_OPS_LISTEN",
+        "PADRON_KEYS_FILE",
+        "RUST_LOG",
+        "PADRON_STORE_FILE",
+        "PADRON_CITIES_FILE",
+    ] {
+        command.env(variable, "");
+    }
+    let output = command
+        .env("PADRON_LISTEN", format!("localhost:{port}"))
+        .output()
+        .unwrap();
+    says(&output, 1, &["no server answers on", &port]);
+    // Nor does it hide a wrong value in the file that is meant, or what that is.
+    fs::write(home.path("token"), "a-secret-too-short").unwrap();
+    let mut command = home.command(&[]);
+    command
+        .env("PADRON_ADMIN_TOKEN", "")
+        .env("PADRON_ADMIN_TOKEN_FILE", "token");
+    let output = command.output().unwrap();
+    says(&output, 2, &["PADRON_ADMIN_TOKEN", "openssl rand -hex 32"]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("a-secret"));
 }
 
 #[test]
