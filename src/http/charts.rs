@@ -17,7 +17,7 @@ use crate::{
     foundation::lang::Lang,
     http::state::AppState,
     http::{
-        negotiate::Language,
+        negotiate::{Language, is_known},
         problem::{Kind, Problem},
         tell::ProblemBody,
     },
@@ -105,12 +105,7 @@ async fn chart(
         Format::Svg => "image/svg+xml",
     };
     let etag = HeaderValue::from_str(&picture.etag).map_err(|_| Problem::new(Kind::Internal))?;
-    let known = asked.get_all(header::IF_NONE_MATCH).iter();
-    let fresh = known
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|tag| tag.trim().trim_start_matches("W/"))
-        .any(|tag| tag == picture.etag || tag == "*");
+    let fresh = is_known(asked, &picture.etag);
     let headers = [
         (header::ETAG, etag),
         // Kept by browsers, and asked about each time: a report may have changed it.

@@ -1,14 +1,23 @@
-//! The search of the catalogue, for the form's suggestions.
+//! The search of the catalogue, for the form's suggestions: the one that decides which city a form means.
 
 use std::sync::Arc;
 
 use axum::{
     Json,
     extract::{Query, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{domain::city::City, http::state::AppState};
+use crate::{
+    domain::city::City,
+    http::{
+        negotiate::is_known,
+        problem::{Kind, Problem},
+        state::AppState,
+    },
+};
 
 /// Cities in an answer, at most.
 const LIMIT: usize = 20;
@@ -17,7 +26,8 @@ const LIMIT: usize = 20;
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct CityQuery {
-    /// The beginning of a name or of a word in it; without regard to accents and case.
+    /// The beginning of a name or of a word in it, an abbreviation, or a name with its department or a typing
+    /// error; without regard to accents and case.
     #[serde(default)]
     q: String,
 }
@@ -26,21 +36,39 @@ pub(super) struct CityQuery {
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Cities)]
 pub(super) struct CitiesBody {
-    /// At most 20, names that begin so first.
+    /// At most 20: whole names, then names that begin so, then names with such words, then what looks alike.
     cities: Vec<City>,
 }
 
-/// Searches the catalogue of cities.
+/// Searches the catalogue of cities, which changes with a restart only.
 #[utoipa::path(
     get, path = "/cities", tag = "public", params(CityQuery),
-    responses((status = 200, description = "At most 20 cities", body = CitiesBody)),
+    responses(
+        (status = 200, description = "At most 20 cities", body = CitiesBody, headers(("ETag" = String))),
+        (status = 304, description = "The same catalogue as `If-None-Match` names"),
+    ),
 )]
 pub(super) async fn search(
     State(app): State<Arc<AppState>>,
     Query(query): Query<CityQuery>,
-) -> Json<CitiesBody> {
+    asked: HeaderMap,
+) -> Result<Response, Problem> {
+    // The address is the question; catalogue and program together are the answer. It is the same in every language
+    // and for whoever accepts what, so that nothing is said of `Vary`.
+    let version = env!("CARGO_PKG_VERSION");
+    let etag = format!("\"{}-{version}\"", app.cities.fingerprint());
+    let tag = HeaderValue::from_str(&etag).map_err(|_| Problem::new(Kind::Internal))?;
+    let headers = [
+        (header::ETAG, tag),
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=86400"),
+        ),
+    ];
+    if is_known(&asked, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
     let found = app.cities.search(&query.q, LIMIT);
-    Json(CitiesBody {
-        cities: found.into_iter().cloned().collect(),
-    })
+    let cities = found.into_iter().cloned().collect();
+    Ok((headers, Json(CitiesBody { cities })).into_response())
 }

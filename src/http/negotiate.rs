@@ -6,17 +6,69 @@ use std::convert::Infallible;
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, Uri, header, request::Parts},
+    http::{HeaderMap, HeaderName, Uri, header, request::Parts},
 };
 
-use crate::foundation::lang::Lang;
+use crate::foundation::{accept::choices, lang::Lang};
 
-/// Whether the client is a browser that shows a page.
+/// Whether the client would rather have a page than JSON: by weight, then by how exactly it names either, then by
+/// which it names first. Who says nothing gets JSON.
 pub(super) fn wants_page(headers: &HeaderMap) -> bool {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/html"))
+    let accept = joined(headers, header::ACCEPT);
+    let wish = |types: &[&str]| {
+        let named = choices(&accept)
+            .enumerate()
+            .filter_map(|(at, (range, weight))| {
+                let exact = types.iter().any(|known| known.eq_ignore_ascii_case(range));
+                let whole_class = types.iter().any(|known| {
+                    range.strip_suffix("/*").is_some_and(|class| {
+                        known
+                            .split_once('/')
+                            .is_some_and(|(known, _)| known.eq_ignore_ascii_case(class))
+                    })
+                });
+                let exactness = match range {
+                    _ if exact => 2,
+                    _ if whole_class => 1,
+                    "*/*" | "*" => 0,
+                    _ => return None,
+                };
+                Some((exactness, weight, std::cmp::Reverse(at)))
+            });
+        // What is named most exactly counts; of two namings the better weight.
+        named.max_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)))
+    };
+    let page = wish(&["text/html"]).filter(|wish| wish.1 > 0.0);
+    let json = wish(&["application/json", "application/problem+json"]);
+    match (page, json) {
+        (Some(page), Some(json)) => {
+            let order = page
+                .1
+                .total_cmp(&json.1)
+                .then(page.0.cmp(&json.0))
+                .then(page.2.cmp(&json.2));
+            order.is_gt()
+        }
+        (page, _) => page.is_some(),
+    }
+}
+
+/// A header that may stand several times, as one list.
+fn joined(headers: &HeaderMap, name: HeaderName) -> String {
+    let values = headers.get_all(name).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// Whether `If-None-Match` names this strong tag, or any.
+pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let known = joined(headers, header::IF_NONE_MATCH);
+    known
+        .split(',')
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == etag || tag == "*")
 }
 
 /// `?lang=`, or else what the browser prefers.
@@ -25,11 +77,7 @@ pub(super) fn lang_of(uri: &Uri, headers: &HeaderMap) -> Lang {
     let asked = asked
         .filter_map(|pair| pair.strip_prefix("lang="))
         .find_map(Lang::parse);
-    let preferred = || {
-        let header = headers.get(header::ACCEPT_LANGUAGE);
-        Lang::negotiate(header.and_then(|value| value.to_str().ok()))
-    };
-    asked.unwrap_or_else(preferred)
+    asked.unwrap_or_else(|| Lang::negotiate(Some(&joined(headers, header::ACCEPT_LANGUAGE))))
 }
 
 /// The language of an answer, as an extractor.
@@ -46,4 +94,61 @@ impl<S: Sync> FromRequestParts<S> for Language {
 /// Whether an address is one that only staff open.
 pub(super) fn is_for_staff(path: &str) -> bool {
     path.starts_with("/staff") || path.starts_with("/report.") || path.ends_with("/photo")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page_for(accept: &[&'static str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for value in accept {
+            headers.append(header::ACCEPT, value.parse().unwrap());
+        }
+        wants_page(&headers)
+    }
+
+    #[test]
+    fn whoever_would_rather_have_a_page_gets_one() {
+        for accept in [
+            // Chromium, Firefox and Safari; Internet Explorer; Java's own client.
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "text/html, application/xhtml+xml, */*",
+            "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",
+            "TEXT/HTML",
+            "text/html;charset=utf-8",
+            "text/html;level=1;q=0.4",
+            "text/*;q=0.5, application/json;q=0.4",
+            "application/json;q=0.5, text/html",
+            "application/json;q=0, */*",
+            "text/html, application/json",
+        ] {
+            assert!(page_for(&[accept]), "{accept}");
+        }
+        assert!(page_for(&["application/json;q=0.1", "text/html"]));
+    }
+
+    #[test]
+    fn whoever_would_rather_have_json_or_says_nothing_gets_json() {
+        for accept in [
+            "",
+            "*/*",
+            "application/json",
+            "application/json, text/plain, */*",
+            "application/json, text/html;q=0.1",
+            "application/json, text/html",
+            "application/problem+json, text/html;q=0.9",
+            "application/*, text/html;q=0.9",
+            "text/html;q=0",
+            "text/html;q=0, */*",
+            "text/html;q=0.000, text/*",
+            "text/html;q=abc",
+            "text/htmlx",
+            "image/png",
+        ] {
+            assert!(!page_for(&[accept]), "{accept}");
+        }
+        assert!(!page_for(&[]));
+        assert!(!page_for(&["text/html;q=0.5", "application/json"]));
+    }
 }

@@ -1,22 +1,21 @@
 //! The closed catalogue of cities and the matching of what people type against it.
 //!
 //! Read once at start-up from a CSV (`code,municipality,department,aliases`) and shared by the
-//! form, the report and the chart. It never guesses: a text that fits several cities is answered
-//! with the choices.
+//! form, the report and the chart. `search` looks a text up in it. It never guesses: a text that fits several
+//! cities is answered with the choices.
+
+mod search;
 
 use std::{collections::HashMap, fmt, path::Path, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+use sha2::{Digest as _, Sha256};
+
+use self::search::{Fit, Index};
+use crate::foundation::paste;
 
 /// How many cities a field error suggests at most.
-pub const MAX_SUGGESTIONS: usize = 5;
-
-/// How alike an unknown text and a city's name must be (Jaro-Winkler, 0 to 1) to suggest the city.
-const LIKENESS: f64 = 0.85;
-
-/// Longest text, folded, that is compared with every name: comparing costs the product of the lengths.
-const LONGEST_LIKENESS: usize = 100;
+pub const MAX_SUGGESTIONS: usize = 8;
 
 const EMBEDDED: &str = include_str!("../../../fixtures/municipalities.csv");
 
@@ -136,14 +135,11 @@ struct Line {
 /// The catalogue: every city there is, by code and by each of its names.
 #[derive(Debug)]
 pub struct Cities {
-    /// In order of code.
+    /// In order of the file.
     all: Vec<City>,
     by_code: HashMap<CityCode, usize>,
-    by_name: HashMap<String, Vec<usize>>,
-    /// What `search` and the suggestions compare with: folded `name department`.
-    folded: Vec<String>,
-    /// The folded names alone.
-    names: Vec<String>,
+    index: Index,
+    fingerprint: String,
 }
 
 impl Cities {
@@ -167,10 +163,10 @@ impl Cities {
         let mut cities = Self {
             all: Vec::new(),
             by_code: HashMap::new(),
-            by_name: HashMap::new(),
-            folded: Vec::new(),
-            names: Vec::new(),
+            index: Index::default(),
+            fingerprint: hex::encode(&Sha256::digest(text)[..16]),
         };
+        let mut aliases = Vec::new();
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let header = reader.headers().cloned().unwrap_or_default();
         for record in reader.records() {
@@ -181,13 +177,19 @@ impl Cities {
             let form = "not of the form code,municipality,department,aliases";
             let record = record.map_err(|error| bad(error.position(), form))?;
             let line = record.deserialize(Some(&header));
-            let line = line.map_err(|_| bad(record.position(), form))?;
+            let line: Line = line.map_err(|_| bad(record.position(), form))?;
+            aliases.push(line.aliases.clone());
             let added = cities.add(line);
             added.map_err(|problem| bad(record.position(), &problem))?;
         }
         if cities.all.is_empty() {
             return Err(CatalogueError::Empty);
         }
+        let names = cities.all.iter().zip(&aliases).map(|(city, aliases)| {
+            let names = std::iter::once(city.name.as_str()).chain(aliases.split('|'));
+            (names.collect(), city.department.as_str())
+        });
+        cities.index = Index::of(names);
         Ok(cities)
     }
 
@@ -209,27 +211,11 @@ impl Cities {
         if self.by_code.insert(code, index).is_some() {
             return Err(format!("code {code} stands twice"));
         }
-        for name in std::iter::once(line.municipality.as_str()).chain(line.aliases.split('|')) {
-            let name = fold(name);
-            if name.is_empty() {
-                continue;
-            }
-            let with_department = fold(&format!("{name} {}", line.department));
-            for key in [name, with_department] {
-                let bearers = self.by_name.entry(key).or_default();
-                if !bearers.contains(&index) {
-                    bearers.push(index);
-                }
-            }
-        }
-        let city = City {
+        self.all.push(City {
             code,
             name: line.municipality,
             department: line.department,
-        };
-        self.folded.push(fold(&city.full_name()));
-        self.names.push(fold(&city.name));
-        self.all.push(city);
+        });
         Ok(())
     }
 
@@ -255,77 +241,102 @@ impl Cities {
         self.all.iter()
     }
 
-    /// The one city that `text` names: by code, name, alias, or either with its department,
-    /// without regard to accents, case or punctuation.
+    /// Changes when the catalogue does: 32 hexadecimal digits.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// The one city that `text` means: by code, name, alias, telling word, abbreviation, or any with its
+    /// department, without regard to accents, case or punctuation, and with one typing error where that leaves
+    /// one city only. A name that is whole comes before those that only hold its words.
     ///
     /// # Errors
     /// [`NoCity`], with suggestions, when there is no such city or more than one.
     pub fn find(&self, text: &str) -> Result<&City, NoCity> {
-        if let Some(city) = text.trim().parse().ok().and_then(|code| self.get(code)) {
+        if let Some(city) = self.coded(text) {
             return Ok(city);
         }
-        let folded = fold(text);
-        match self.by_name.get(&folded).map(Vec::as_slice) {
-            Some([index]) => Ok(&self.all[*index]),
-            Some(several) => Err(NoCity::Ambiguous(
-                several
-                    .iter()
-                    .take(MAX_SUGGESTIONS)
-                    .map(|&index| self.all[index].clone())
-                    .collect(),
-            )),
-            None => Err(NoCity::Unknown(self.alike(&folded))),
+        let found = self.index.find(text);
+        let of = |fits: &[Fit]| {
+            let hits = found.cities.iter().filter(|hit| fits.contains(&hit.0));
+            hits.map(|&(_, _, at)| &self.all[at]).collect::<Vec<_>>()
+        };
+        let choices = |cities: &[&City]| {
+            let choices = cities.iter().take(MAX_SUGGESTIONS);
+            choices.map(|&city| city.clone()).collect::<Vec<_>>()
+        };
+        for whole in [of(&[Fit::Full]), of(&[Fit::Whole])] {
+            match &*whole {
+                [] => {}
+                [city] => return Ok(city),
+                several => return Err(NoCity::Ambiguous(choices(several))),
+            }
         }
+        // What holds its words is the one, unless another's name begins so; what is spelled nearly so, unless
+        // another is longer. What may be a department is neither.
+        let words = of(&[Fit::Words]);
+        let near = of(&[Fit::Misspelled, Fit::Mistyped, Fit::Beginning]);
+        let mut begun = found.cities.iter().filter(|hit| hit.0 == Fit::Beginning);
+        match (&*words, &*near) {
+            ([], [city]) if !of(&[Fit::Misspelled]).is_empty() => return Ok(city),
+            _ if found.may_be_department => {}
+            ([city], _) if begun.all(|&(_, elsewhere, _)| elsewhere) => return Ok(city),
+            ([], [city]) if !of(&[Fit::Mistyped]).is_empty() => return Ok(city),
+            ([_, _, ..], _) => return Err(NoCity::Ambiguous(choices(&words))),
+            _ => {}
+        }
+        let mut known = words;
+        known.extend(near);
+        if known.is_empty() {
+            known = self.alike(text, MAX_SUGGESTIONS);
+        }
+        Err(NoCity::Unknown(choices(&known)))
     }
 
-    /// At most `limit` cities for somebody who is still typing: names that start so first, then
-    /// names with a word that starts so, each in order of name.
+    /// At most `limit` cities for somebody who is still typing, in the order in which [`Cities::find`] would take
+    /// or suggest them: whole names, then names that begin so, then names with such words, each in order of name.
     #[must_use]
     pub fn search(&self, text: &str, limit: usize) -> Vec<&City> {
-        let folded = fold(text);
-        if folded.is_empty() {
-            return Vec::new();
+        if let Some(city) = self.coded(text) {
+            return vec![city];
         }
-        let inner = format!(" {folded}");
-        let mut found: Vec<_> = self
-            .folded
-            .iter()
-            .zip(&self.all)
-            .filter_map(|(name, city)| {
-                let rank = if name.starts_with(&folded) {
-                    0
-                } else if name.contains(&inner) {
-                    1
-                } else {
-                    return None;
-                };
-                Some((rank, name, city))
-            })
-            .collect();
-        found.sort_unstable_by_key(|&(rank, name, _)| (rank, name));
+        let mut found = self.index.find(text).cities;
+        if found.is_empty() {
+            return self.alike(text, limit.min(MAX_SUGGESTIONS));
+        }
+        // Stable, so that cities of one kind stay in order of name.
+        found.sort_by_key(|&(fit, elsewhere, _)| match fit {
+            Fit::Full | Fit::Whole => 0,
+            Fit::Words | Fit::Beginning if !elsewhere => 1,
+            Fit::Words => 2,
+            Fit::Beginning => 3,
+            Fit::Misspelled | Fit::Mistyped => 4,
+        });
         found
             .into_iter()
             .take(limit)
-            .map(|(_, _, city)| city)
+            .map(|(_, _, at)| &self.all[at])
             .collect()
     }
 
-    fn alike(&self, folded: &str) -> Vec<City> {
-        if folded.chars().count() > LONGEST_LIKENESS {
-            return Vec::new();
-        }
-        let mut found: Vec<_> = self
-            .names
-            .iter()
-            .zip(&self.all)
-            .map(|(name, city)| (strsim::jaro_winkler(name, folded), city))
-            .filter(|&(likeness, _)| likeness >= LIKENESS)
-            .collect();
-        found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    fn coded(&self, text: &str) -> Option<&City> {
+        self.get(paste::plain(text).ok()?.parse().ok()?)
+    }
+
+    /// What a text that fits no city may have been meant for: the part before the department first.
+    fn alike(&self, text: &str, limit: usize) -> Vec<&City> {
+        let name = text.rsplit_once(',').map_or(text, |(name, _)| name);
+        let found = self.index.find(name).cities;
+        let found: Vec<_> = if found.is_empty() {
+            self.index.alike(text, limit)
+        } else {
+            found.into_iter().map(|(_, _, at)| at).collect()
+        };
         found
             .into_iter()
-            .take(MAX_SUGGESTIONS)
-            .map(|(_, city)| city.clone())
+            .take(limit)
+            .map(|at| &self.all[at])
             .collect()
     }
 }
@@ -340,20 +351,6 @@ fn line_at(text: &str, position: Option<&csv::Position>) -> u64 {
     let blank = rest.len() - rest.trim_start_matches(['\r', '\n']).len();
     let lines = before.matches('\n').count() + rest[..blank].matches('\n').count();
     lines as u64 + 1
-}
-
-/// Lower case without accents, every run of other than letters and digits one blank.
-fn fold(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    for symbol in text.nfkd().filter(|&symbol| !is_combining_mark(symbol)) {
-        if symbol.is_alphanumeric() {
-            folded.extend(symbol.to_lowercase());
-        } else if !folded.is_empty() && !folded.ends_with(' ') {
-            folded.push(' ');
-        }
-    }
-    folded.truncate(folded.trim_end().len());
-    folded
 }
 
 #[cfg(test)]
