@@ -1,5 +1,5 @@
-// The form works without this file. It adds three things: the list of cities while typing, the
-// photo's size before sending, and one send per form. Written for old browsers (ES5).
+// The form works without this file. It adds four things: the list of cities while typing, the
+// photo's size before sending, a keyboard of digits where a document has no letters, and one send per form. Written for old browsers (ES5).
 (function () {
   'use strict';
   if (!document.addEventListener || !document.querySelector) return;
@@ -57,6 +57,16 @@
     tell();
   }
 
+  function keyboardOf(type, number) {
+    function fit() {
+      var letters = type.value === 'passport' || type.value === 'other';
+      number.setAttribute('inputmode', letters ? 'text' : 'numeric');
+    }
+    type.addEventListener('change', fit);
+    window.addEventListener('pageshow', fit);
+    fit();
+  }
+
   function sendOnce(button, note) {
     function sending(on) {
       button.disabled = on;
@@ -70,5 +80,6 @@
   var cities = document.getElementById('cities');
   if (cities) listCities(city, cities);
   tellSize(document.getElementById('photo'), document.getElementById('photo-note'));
+  keyboardOf(document.getElementById('document_type'), document.getElementById('document_number'));
   sendOnce(form.querySelector('button'), document.getElementById('sending'));
 })();

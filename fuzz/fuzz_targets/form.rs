@@ -40,6 +40,7 @@ fuzz_target!(|input: (u8, &[u8])| {
         for text in [
             &read.form.name,
             &read.form.city,
+            &read.form.document_type,
             &read.form.document_number,
             &read.form.email,
             &read.form.idempotency_key,

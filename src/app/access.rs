@@ -9,7 +9,10 @@ use jiff::{Timestamp, ToSpan as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
-    foundation::seal::{Keyring, Tag, TagOf, random},
+    foundation::{
+        paste::plain,
+        seal::{Keyring, Tag, TagOf, random},
+    },
     store::{Session, Store, StoreError},
 };
 
@@ -56,7 +59,8 @@ impl Access {
     /// Who has the admin token, by its name in the audit log.
     #[must_use]
     pub fn by_token(&self, token: &str) -> Option<String> {
-        let right = tag_of(&self.keyring, TokenKind::Admin, token.trim()).matches(&self.admin);
+        let Ok(token) = plain(token) else { return None };
+        let right = tag_of(&self.keyring, TokenKind::Admin, &token).matches(&self.admin);
         right.then(|| ADMIN.to_owned())
     }
 
@@ -79,9 +83,9 @@ impl Access {
     /// # Errors
     /// When the store does not answer.
     pub async fn sign_in(&self, typed: &str, now: Timestamp) -> Result<Option<String>, StoreError> {
-        let typed = typed.trim();
-        let code = tag_of(&self.keyring, TokenKind::Code, typed);
-        if self.by_token(typed).is_none() && self.store.end_session(&code, now).await?.is_none() {
+        let typed = plain(typed).unwrap_or_default();
+        let code = tag_of(&self.keyring, TokenKind::Code, &typed);
+        if self.by_token(&typed).is_none() && self.store.end_session(&code, now).await?.is_none() {
             tracing::warn!(target: "padron::audit", "sign-in refused");
             return Ok(None);
         }

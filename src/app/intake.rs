@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 use uuid::{NoContext, Uuid};
+use zeroize::Zeroizing;
 
 use crate::{
     domain::registration::{NewRegistration, Reference, Registration, StoredPhoto},
@@ -131,7 +132,10 @@ impl Intake {
             None => None,
         };
         let person = new.person;
-        let number = person.document_number.as_ref();
+        let number = person
+            .document_number
+            .as_ref()
+            .map(|number| Zeroizing::new(number.normalised()));
         let key = new.idempotency_key.as_ref();
         Ok(Registration {
             id,
@@ -139,10 +143,9 @@ impl Intake {
             city: new.city.code,
             registered_at: Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now),
             sealed: person.seal(&self.keyring, id),
-            document_tag: number.map(|number| {
-                self.keyring
-                    .tag(TagOf::Document, &[number.as_str().as_bytes()])
-            }),
+            document_tag: number
+                .as_ref()
+                .map(|number| self.keyring.tag(TagOf::Document, &[number.as_bytes()])),
             idempotency_tag: key.map(|key| {
                 self.keyring
                     .tag(TagOf::IdempotencyKey, &[key.as_str().as_bytes()])
@@ -152,7 +155,7 @@ impl Intake {
                 &[
                     person.name.as_str().as_bytes(),
                     new.city.code.as_str().as_bytes(),
-                    number.map_or(b"", |number| number.as_str().as_bytes()),
+                    number.as_ref().map_or(b"", |number| number.as_bytes()),
                     person
                         .email
                         .as_ref()

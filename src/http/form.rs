@@ -60,10 +60,11 @@ pub enum FormError {
     Timeout,
 }
 
-const FIELDS: [&str; 6] = [
+const FIELDS: [&str; 7] = [
     "name",
     "city",
     "photo",
+    "document_type",
     "document_number",
     "email",
     "idempotency_key",
@@ -135,6 +136,7 @@ async fn place(read: &mut ReadForm, field: Field<'_>) -> Result<(), FormError> {
         }
         Some("name") => ("name", &mut form.name),
         Some("city") => ("city", &mut form.city),
+        Some("document_type") => ("document_type", &mut form.document_type),
         Some("document_number") => ("document_number", &mut form.document_number),
         Some("email") => ("email", &mut form.email),
         Some("idempotency_key") => ("idempotency_key", &mut form.idempotency_key),

@@ -21,7 +21,9 @@ use crate::{
     app::intake::{IntakeError, Registered},
     domain::city::City,
     domain::photo::{self, Photo, PhotoError},
-    domain::registration::{Fault, NewRegistration, RawText, Reference, Registration, StoredPhoto},
+    domain::registration::{
+        Fault, IdempotencyKey, NewRegistration, RawText, Reference, Registration, StoredPhoto,
+    },
     foundation::clock::now,
     http::state::AppState,
     http::{
@@ -90,17 +92,24 @@ pub(super) struct ProofBody {
 #[schema(as = RegistrationForm)]
 #[expect(dead_code, reason = "only describes what `form` reads")]
 pub(super) struct FormBody {
-    /// 1 to 200 characters of any script, no control characters.
+    /// 1 to 200 characters of any script, a visible one among them, no control characters, and no signs that turn the
+    /// order of reading around. Unseen signs that a paste brings along are dropped, here and in every text below.
     name: String,
-    /// DANE code, name, or `name, department`; without regard to accents and case.
+    /// DANE code, name, or `name, department`; without regard to accents and case. A word of the name, an
+    /// abbreviation or one typing error is taken where it can only be one city; otherwise cities are suggested.
     city: String,
     /// JPEG, PNG or WebP, at most 10 MiB and 8000 pixels a side, at least 320 on the longer one.
     #[schema(value_type = String, format = Binary)]
     photo: Vec<u8>,
-    /// 3 to 11 digits; separators are ignored.
+    /// `CC` (3 to 11 digits), `TI` (6 to 11), `CE` (3 to 10), `PPT` (3 to 15), `passport` (4 to 16 letters and
+    /// digits) or `other` (3 to 20); in any case.
+    #[schema(example = "CC", default = "CC")]
+    document_type: Option<String>,
+    /// As the type has it. Thousands separators are ignored, and so are leading zeros where there are no letters:
+    /// a type and number is registered once.
     document_number: Option<String>,
     email: Option<String>,
-    /// 8 to 128 visible ASCII characters; instead of the header.
+    /// 8 to 128 visible ASCII characters, quoted or not; instead of the header.
     idempotency_key: Option<String>,
 }
 
@@ -111,7 +120,7 @@ pub(super) struct FormBody {
 #[utoipa::path(
     post, path = "/registrations", tag = "public",
     request_body(content = FormBody, content_type = "multipart/form-data"),
-    params(("Idempotency-Key" = Option<String>, Header, description = "8 to 128 visible ASCII characters; makes a repeated request harmless")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "8 to 128 visible ASCII characters, bare or as a quoted string; makes a repeated request harmless")),
     responses(
         (status = 201, description = "Registered", body = RegisteredBody, headers(("Location" = String))),
         (status = 200, description = "Registered before, under the same key and with the same content", body = RegisteredBody, headers(("Idempotent-Replayed" = String))),
@@ -233,20 +242,29 @@ async fn register(
     Ok(registered.map_err(IntakeError::from)??)
 }
 
-/// The key in the header or in the form; two that differ are a mistake of the client's.
+/// The one key of a request, wherever it stands; two that differ are a mistake of the client's.
 fn one_key(headers: &HeaderMap, field: RawText) -> Result<RawText, Problem> {
-    let Some(header) = headers.get(IDEMPOTENCY_KEY) else {
-        return Ok(field);
+    let in_headers = headers.get_all(IDEMPOTENCY_KEY).iter().map(|value| {
+        let text = value.to_str().map_err(|_| Fault::Format);
+        ("another header Idempotency-Key", text.map(str::to_owned))
+    });
+    let in_form = field.map(|text| ("the field idempotency_key", text));
+    let blank =
+        |text: &Result<String, Fault>| text.as_deref().is_ok_and(|text| text.trim().is_empty());
+    let parsed = |text: &Result<String, Fault>| IdempotencyKey::parse(text.as_deref().ok()?).ok();
+    let mut keys = in_headers.chain(in_form).filter(|(_, text)| !blank(text));
+    let Some((_, key)) = keys.next() else {
+        return Ok(None);
     };
-    let header = header
-        .to_str()
-        .map_err(|_| Fault::Format)
-        .map(str::to_owned);
-    match field {
-        Some(field) if field != header => Err(Problem::new(Kind::Malformed)
-            .detail("Idempotency-Key and the field idempotency_key differ; send one of them")),
-        _ => Ok(Some(header)),
+    for (place, other) in keys {
+        let same = other == key || parsed(&key).is_some_and(|key| parsed(&other) == Some(key));
+        if !same {
+            return Err(Problem::new(Kind::Malformed).detail(format!(
+                "the header Idempotency-Key and {place} differ; send one key"
+            )));
+        }
     }
+    Ok(Some(key))
 }
 
 /// What is `held` for the upload stays so until the work is done, even when nobody waits for it.

@@ -121,10 +121,10 @@ fn name(number: u32) -> String {
     )
 }
 
-/// Ten digits, all different, and in no order that would compress well: the factor is odd and no multiple of 5.
+/// Eleven digits, all different, and in no order that would compress well: the factor is odd and no multiple of 5.
 pub(crate) fn document(number: u32) -> String {
     let document = u64::from(number) * 7_919_191_917 % 10_000_000_000;
-    format!("{document:010}")
+    format!("1{document:010}")
 }
 
 #[test]

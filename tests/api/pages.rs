@@ -1,5 +1,6 @@
 //! What a browser without JavaScript gets.
 
+use axum::{body::Body, http::Request};
 use testkit::{CARD, Form};
 
 use crate::app::TestApp;
@@ -199,4 +200,59 @@ async fn cities_are_suggested() {
             .len(),
         20
     );
+}
+
+#[tokio::test]
+async fn what_is_suggested_is_what_the_form_takes() {
+    let app = TestApp::new().await;
+    for (typed, code) in [
+        ("Tolú", "70820"),
+        ("Sta. Marta", "47001"),
+        ("cali, valle", "76001"),
+        ("Medelin", "05001"),
+    ] {
+        let query = typed.replace(' ', "%20").replace('ú', "%C3%BA");
+        let suggested = app.get(&format!("/cities?q={query}")).await.json();
+        assert_eq!(suggested["cities"][0]["code"], code, "{typed}");
+        let taken = app.post(&Form::whole().with("city", typed)).await;
+        assert_eq!(taken.json()["city"]["code"], code, "{typed}");
+    }
+}
+
+#[tokio::test]
+async fn suggestions_are_kept_until_the_catalogue_changes() {
+    let app = TestApp::new().await;
+    let answer = app.get("/cities?q=cali").await;
+    assert_eq!(answer.header("cache-control"), "public, max-age=86400");
+    assert_eq!(answer.header("vary"), "", "one answer for everybody");
+    let etag = answer.header("etag").to_owned();
+    let again = |etag: &str| {
+        let request = Request::get("/cities?q=cali").header("if-none-match", etag);
+        app.send(request.body(Body::empty()).unwrap())
+    };
+    let fresh = again(&etag).await;
+    assert_eq!((fresh.status.as_u16(), fresh.body.len()), (304, 0));
+    assert_eq!(fresh.header("etag"), etag);
+    assert_eq!(fresh.header("cache-control"), "public, max-age=86400");
+    assert_eq!(again("\"another\"").await.status, 200);
+
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = folder.path().join("cities.csv");
+    let lines = "code,municipality,department,aliases\n76001,Cali,Valle del Cauca,\n";
+    std::fs::write(&catalogue, lines).unwrap();
+    let other = TestApp::with_arguments(&["--cities", catalogue.to_str().unwrap()]).await;
+    assert_ne!(other.get("/cities?q=cali").await.header("etag"), etag);
+}
+
+#[tokio::test]
+async fn the_type_of_document_is_chosen_without_a_script_and_kept() {
+    let app = TestApp::new().await;
+    let page = app.page("/").await.text();
+    assert!(page.contains("<option value=\"CC\" selected>Cédula de ciudadanía (CC)</option>"));
+    let form = Form::whole()
+        .with("name", " ")
+        .text("document_type", "passport");
+    let again = app.send(form.request(&[HTML])).await.text();
+    assert!(again.contains("<option value=\"passport\" selected>Pasaporte</option>"));
+    assert_eq!(again.matches(" selected>").count(), 1);
 }

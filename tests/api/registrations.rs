@@ -139,7 +139,7 @@ async fn a_document_number_is_registered_once() {
     let app = TestApp::new().await;
     let posts = (0..20).map(|number| {
         let form = Form::whole().with("name", format!("Persona {number}"));
-        let written = ["1020304050", "1.020.304.050", "10 20 30 40 50"][number % 3];
+        let written = ["1020304050", "1’020.304.050", "01020304050\u{200b}"][number % 3];
         let form = form.text("document_number", written);
         let app = &app;
         async move { app.post(&form).await }
@@ -244,4 +244,163 @@ fn encode(side: u32, format: image::ImageFormat) -> Vec<u8> {
     let image = image::RgbImage::from_fn(side, side, |x, y| image::Rgb([u8::from(x > y), 7, 9]));
     image.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
+}
+
+#[tokio::test]
+async fn a_number_is_registered_once_under_each_type() {
+    let app = TestApp::new().await;
+    let post = async |kind: &str, number: &str| {
+        let form = Form::whole()
+            .text("document_type", kind)
+            .text("document_number", number);
+        app.post(&form).await.status.as_u16()
+    };
+    for kind in ["CC", "TI", "CE", "PPT", "passport", "other"] {
+        assert_eq!(post(kind, "10203040").await, 201, "{kind}");
+        assert_eq!(
+            post(&kind.to_lowercase(), "10.203.040").await,
+            409,
+            "{kind}"
+        );
+    }
+    assert_eq!(
+        post("", "0010203040").await,
+        409,
+        "a CC where nothing is said"
+    );
+    assert_eq!(post("passport", "ab 123456").await, 201);
+    assert_eq!(post("passport", "AB123456").await, 409);
+    assert_eq!(post("NIT", "79204456").await, 422);
+    // A decimal is nobody's number, least of all another person's.
+    assert_eq!(post("CC", "79204456.0").await, 422);
+    assert_eq!(post("CC", "792044560").await, 201);
+    assert_eq!(post("CC", "000").await, 422);
+}
+
+#[tokio::test]
+async fn a_quoted_key_is_the_same_key_and_two_keys_are_refused() {
+    let app = TestApp::new().await;
+    let bare = [("idempotency-key", "key-0123456789")];
+    let quoted = [("idempotency-key", "\"key-0123456789\"")];
+    let first = app.send(Form::whole().request(&bare)).await;
+    let again = app.send(Form::whole().request(&quoted)).await;
+    assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 200));
+    let in_field = Form::whole().text("idempotency_key", "\"key-0123456789\"");
+    for headers in [&[][..], &bare, &quoted, &[bare[0], quoted[0]]] {
+        let answer = app.send(in_field.request(headers)).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body),
+            (200, &first.body),
+            "{headers:?}"
+        );
+    }
+    let other = ("idempotency-key", "another-0123456789");
+    for (form, headers, places) in [
+        (
+            Form::whole(),
+            &[bare[0], other][..],
+            "the header Idempotency-Key and another header Idempotency-Key",
+        ),
+        (
+            in_field.clone(),
+            &[other],
+            "the header Idempotency-Key and the field idempotency_key",
+        ),
+        (
+            in_field,
+            &[quoted[0], bare[0], other],
+            "another header Idempotency-Key",
+        ),
+    ] {
+        let answer = app.send(form.request(headers)).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["type"]),
+            (400, &"malformed".into())
+        );
+        let detail = answer.json()["detail"].to_string();
+        assert!(detail.contains(places), "{detail}");
+        assert!(!detail.contains("0123456789"), "{detail}");
+    }
+    assert_eq!(app.rows().await, 1);
+}
+
+#[tokio::test]
+async fn the_weights_of_accept_decide_between_page_and_json() {
+    let app = TestApp::new().await;
+    for (accept, status) in [
+        ("application/json, text/html;q=0.1", 201),
+        ("text/html;q=0", 201),
+        ("*/*", 201),
+        ("TEXT/HTML", 303),
+        (
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            303,
+        ),
+    ] {
+        let answer = app.send(Form::whole().request(&[("accept", accept)])).await;
+        assert_eq!(answer.status, status, "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn a_phone_without_fetch_metadata_gets_in_however_the_public_address_is_spelled() {
+    for spelling in [
+        "https://Padron.Example:443",
+        "HTTPS://PADRON.EXAMPLE/",
+        "https://padron.example",
+    ] {
+        let app = TestApp::with_arguments(&["--public-url", spelling]).await;
+        // As a proxy sends it that rewrites Host.
+        let own = [
+            ("host", "10.0.0.7:4000"),
+            ("origin", "https://padron.example"),
+        ];
+        assert_eq!(
+            app.send(Form::whole().request(&own)).await.status,
+            201,
+            "{spelling}"
+        );
+        let evil = [
+            ("host", "10.0.0.7:4000"),
+            ("origin", "https://padron.example.evil"),
+        ];
+        assert_eq!(
+            app.send(Form::whole().request(&evil)).await.status,
+            403,
+            "{spelling}"
+        );
+        let sign_in = Request::post("/staff/sign-in")
+            .header("host", "10.0.0.7:4000")
+            .header("origin", "https://padron.example")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from(format!(
+                "token=%E2%80%8B{}%C2%A0",
+                crate::app::TOKEN
+            )))
+            .unwrap();
+        let answer = app.send(sign_in).await;
+        assert_eq!(answer.status, 303, "{spelling}");
+        let cookie = answer.header("set-cookie");
+        assert!(
+            cookie.starts_with("__Host-padron=") && cookie.contains("Secure"),
+            "{cookie}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_pasted_reference_is_found() {
+    let app = TestApp::new().await;
+    let answer = app.post(&Form::whole()).await.json();
+    let reference = answer["reference"].as_str().unwrap();
+    for written in [
+        reference.replace('-', "%E2%80%93"),
+        reference.replace('-', "%E2%80%91"),
+        format!("{reference}."),
+        format!("{reference}%E2%80%8B"),
+        reference.replace('-', "%C2%A0").to_lowercase(),
+    ] {
+        let found = app.get(&format!("/registrations/{written}")).await;
+        assert_eq!(found.status, 200, "{written}");
+    }
 }

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::{domain::city::City, domain::photo::PhotoError};
+use super::document_type::DocumentType;
+use crate::{domain::city::City, domain::photo::PhotoError, foundation::paste::Reordered};
 
 /// A field of the form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
@@ -14,6 +15,8 @@ pub enum Field {
     City,
     /// The photo of the ID card.
     Photo,
+    /// What kind of document the number is of.
+    DocumentType,
     /// The number on the ID card.
     DocumentNumber,
     /// An e-mail address.
@@ -30,6 +33,7 @@ impl Field {
             Self::Name => "name",
             Self::City => "city",
             Self::Photo => "photo",
+            Self::DocumentType => "document_type",
             Self::DocumentNumber => "document_number",
             Self::Email => "email",
             Self::IdempotencyKey => "idempotency_key",
@@ -46,10 +50,14 @@ pub enum Fault {
     TooLong,
     /// It holds control characters.
     Control,
+    /// It holds signs that turn the order of reading around.
+    Reordered,
     /// It is not UTF-8 text.
     NotUtf8,
     /// It is not of its form.
     Format,
+    /// It is no number of a document of this type.
+    DocumentNumber(DocumentType),
     /// No city has this name.
     Unknown,
     /// Several cities have this name.
@@ -66,8 +74,9 @@ impl Fault {
             Self::Required => "required",
             Self::TooLong => "too-long",
             Self::Control => "control-characters",
+            Self::Reordered => "bidi-controls",
             Self::NotUtf8 => "not-utf8",
-            Self::Format => "format",
+            Self::Format | Self::DocumentNumber(_) => "format",
             Self::Unknown => "unknown",
             Self::Ambiguous => "ambiguous",
             Self::Photo(PhotoError::Empty) => "empty",
@@ -82,6 +91,12 @@ impl Fault {
             Self::Photo(PhotoError::Bomb) => "bomb",
             Self::Photo(PhotoError::Cancelled) => "cancelled",
         }
+    }
+}
+
+impl From<Reordered> for Fault {
+    fn from(_: Reordered) -> Self {
+        Self::Reordered
     }
 }
 

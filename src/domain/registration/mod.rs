@@ -3,6 +3,8 @@
 //! Pure. [`NewRegistration::parse`] turns what a person typed into something that may be stored, or
 //! into every error of every field at once. Types that hold personal data print nothing of it.
 
+mod document;
+mod document_type;
 mod field;
 mod person;
 mod reference;
@@ -12,18 +14,20 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use self::{
+    document::DocumentNumber,
+    document_type::DocumentType,
     field::{Fault, Field, FieldError},
     person::Person,
     reference::Reference,
-    text::{
-        DOCUMENT_DIGITS, DocumentNumber, Email, IdempotencyKey, KEY_CHARS, MAX_EMAIL_BYTES,
-        MAX_NAME_CHARS, PersonName,
-    },
+    text::{Email, IdempotencyKey, KEY_CHARS, MAX_EMAIL_BYTES, MAX_NAME_CHARS, PersonName},
 };
 use crate::{
     domain::city::{Cities, City, CityCode, NoCity},
     domain::photo::{MediaType, Photo, PhotoError},
-    foundation::seal::{Sealed, Tag},
+    foundation::{
+        paste::shed,
+        seal::{Sealed, Tag},
+    },
 };
 
 /// A text as it came in: absent, or bytes that may not even be text.
@@ -36,7 +40,9 @@ pub struct RegistrationForm {
     pub name: RawText,
     /// DANE code, name, or `name, department`.
     pub city: RawText,
-    /// Digits, separated or not.
+    /// The name of a [`DocumentType`]; a CC when it is absent.
+    pub document_type: RawText,
+    /// Digits, separated or not; letters too where the type has them.
     pub document_number: RawText,
     /// An e-mail address.
     pub email: RawText,
@@ -72,9 +78,18 @@ impl NewRegistration {
             .and_then(|text| PersonName::parse(&text))
             .map_err(|fault| keep(Field::Name, fault))
             .ok();
-        let document_number = optional(form.document_number, DocumentNumber::parse)
-            .map_err(|fault| keep(Field::DocumentNumber, fault))
-            .ok();
+        let document_type = optional(form.document_type, |text| {
+            DocumentType::parse(text).ok_or(Fault::Format)
+        })
+        .map_err(|fault| keep(Field::DocumentType, fault))
+        .ok();
+        // Without a type that is known, nobody can say what is wrong with the number.
+        let document_number = document_type.and_then(|kind| {
+            let kind = kind.unwrap_or_default();
+            optional(form.document_number, |text| DocumentNumber::of(kind, text))
+                .map_err(|fault| keep(Field::DocumentNumber, fault))
+                .ok()
+        });
         let email = optional(form.email, Email::parse)
             .map_err(|fault| keep(Field::Email, fault))
             .ok();
@@ -121,9 +136,12 @@ fn required(text: RawText) -> Result<String, Fault> {
 }
 
 /// An optional field that was left blank is absent.
-fn optional<T>(text: RawText, parse: fn(&str) -> Result<T, Fault>) -> Result<Option<T>, Fault> {
+fn optional<T>(
+    text: RawText,
+    parse: impl FnOnce(&str) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
     match text.transpose()? {
-        Some(text) if !text.trim().is_empty() => parse(&text).map(Some),
+        Some(text) if shed(&text).as_deref() != Ok("") => parse(&text).map(Some),
         _ => Ok(None),
     }
 }
@@ -133,10 +151,14 @@ fn optional<T>(text: RawText, parse: fn(&str) -> Result<T, Fault>) -> Result<Opt
 /// # Errors
 /// The field's fault, with suggestions.
 pub fn find_city(text: RawText, cities: &Cities) -> Result<City, FieldError> {
-    let text = required(text).map_err(|fault| FieldError::new(Field::City, fault))?;
-    if text.trim().is_empty() {
-        return Err(FieldError::new(Field::City, Fault::Required));
-    }
+    let text = required(text)
+        .and_then(|text| Ok(shed(&text)?))
+        .and_then(|text| {
+            Some(text)
+                .filter(|text| !text.is_empty())
+                .ok_or(Fault::Required)
+        })
+        .map_err(|fault| FieldError::new(Field::City, fault))?;
     let (fault, suggestions) = match cities.find(&text) {
         Ok(city) => return Ok(city.clone()),
         Err(NoCity::Ambiguous(choices)) => (Fault::Ambiguous, choices),

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::text::{DocumentNumber, Email, PersonName};
+use super::{
+    document::DocumentNumber,
+    text::{Email, PersonName},
+};
 use crate::foundation::seal::{Keyring, OpenError, Sealed};
 
 /// What names a person; it leaves this process only sealed.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::foundation::paste::plain;
+
 /// Symbols of a reference: no `0 O`, `1 I L`, nor `U`.
 pub(super) const SYMBOLS: &[u8; 30] = b"23456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -21,12 +23,14 @@ impl Reference {
         Self(symbols)
     }
 
-    /// Parses a reference as people write it: any case, with or without the dash.
+    /// Parses a reference as people write and paste it: any case, with or without the dash, blanks or other
+    /// punctuation between or around the symbols.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        let text = plain(text).ok()?;
         let mut symbols = text
             .bytes()
-            .filter(|byte| !matches!(byte, b'-' | b' '))
+            .filter(|byte| !byte.is_ascii_punctuation() && !byte.is_ascii_whitespace())
             .map(|byte| byte.to_ascii_uppercase());
         let mut reference = [0; 8];
         for symbol in &mut reference {

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use super::Fault;
+use crate::foundation::paste::{is_visible, plain, shed};
 
 /// Longest name, in characters, after trimming.
 pub const MAX_NAME_CHARS: usize = 200;
-/// Fewest and most digits of a document number.
-pub const DOCUMENT_DIGITS: std::ops::RangeInclusive<usize> = 3..=11;
 /// Longest e-mail address, in bytes (RFC 5321).
 pub const MAX_EMAIL_BYTES: usize = 254;
 /// Fewest and most characters of an idempotency key.
@@ -36,12 +35,9 @@ macro_rules! personal_text {
 }
 
 personal_text! {
-    /// A full name: 1 to [`MAX_NAME_CHARS`] characters of any script, trimmed, none a control character.
+    /// A full name: 1 to [`MAX_NAME_CHARS`] characters of any script, at least one of them one that can be
+    /// seen, none a control character; without what a paste brought along.
     PersonName
-}
-personal_text! {
-    /// A document number: [`DOCUMENT_DIGITS`] digits, separators removed.
-    DocumentNumber
 }
 personal_text! {
     /// An e-mail address of at most [`MAX_EMAIL_BYTES`] bytes.
@@ -56,34 +52,19 @@ impl PersonName {
     /// Parses a name.
     ///
     /// # Errors
-    /// [`Fault::Required`], [`Fault::TooLong`] or [`Fault::Control`].
+    /// [`Fault::Required`], [`Fault::TooLong`], [`Fault::Control`] or [`Fault::Reordered`].
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        let text = text.trim();
-        if text.is_empty() {
+        let breaks = |sign: char| sign.is_control() || matches!(sign, '\u{2028}' | '\u{2029}');
+        let text = shed(text)?;
+        if text.contains(breaks) {
+            Err(Fault::Control)
+        } else if !is_visible(&text) {
             Err(Fault::Required)
         } else if text.chars().count() > MAX_NAME_CHARS {
             Err(Fault::TooLong)
-        } else if text.chars().any(char::is_control) {
-            Err(Fault::Control)
         } else {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text))
         }
-    }
-}
-
-impl DocumentNumber {
-    /// Parses a document number; blanks, dots, commas and dashes between the digits are ignored.
-    ///
-    /// # Errors
-    /// [`Fault::Format`].
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        let digits: String = text
-            .chars()
-            .filter(|symbol| !symbol.is_whitespace() && !matches!(symbol, '.' | ',' | '-'))
-            .collect();
-        let right = digits.bytes().all(|digit| digit.is_ascii_digit())
-            && DOCUMENT_DIGITS.contains(&digits.len());
-        right.then_some(Self(digits)).ok_or(Fault::Format)
     }
 }
 
@@ -91,9 +72,9 @@ impl Email {
     /// Parses an e-mail address.
     ///
     /// # Errors
-    /// [`Fault::TooLong`] or [`Fault::Format`].
+    /// [`Fault::TooLong`], [`Fault::Format`] or [`Fault::Reordered`].
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        let text = text.trim();
+        let text = plain(text)?;
         if text.len() > MAX_EMAIL_BYTES {
             return Err(Fault::TooLong);
         }
@@ -102,22 +83,40 @@ impl Email {
             .with_required_tld()
             .without_domain_literal();
         // Quoted local parts may hold control characters, which the report could not carry.
-        email_address::EmailAddress::parse_with_options(text, options)
+        email_address::EmailAddress::parse_with_options(&text, options)
             .ok()
             .filter(|_| !text.chars().any(char::is_control))
-            .map(|_| Self(text.to_owned()))
+            .map(|_| Self(text.clone()))
             .ok_or(Fault::Format)
     }
 }
 
 impl IdempotencyKey {
-    /// Parses an idempotency key.
+    /// Parses an idempotency key, bare or as the IETF's draft quotes it: `"k"` and `k` are one key.
     ///
     /// # Errors
-    /// [`Fault::Format`].
+    /// [`Fault::Format`] or [`Fault::Reordered`].
     pub fn parse(text: &str) -> Result<Self, Fault> {
+        let text = plain(text)?;
+        let key = match text.strip_prefix('"') {
+            Some(quoted) => unquoted(quoted).ok_or(Fault::Format)?,
+            None => text,
+        };
         let right =
-            text.bytes().all(|byte| byte.is_ascii_graphic()) && KEY_CHARS.contains(&text.len());
-        right.then(|| Self(text.to_owned())).ok_or(Fault::Format)
+            key.bytes().all(|byte| byte.is_ascii_graphic()) && KEY_CHARS.contains(&key.len());
+        right.then_some(Self(key)).ok_or(Fault::Format)
+    }
+}
+
+/// What a quoted string (RFC 9651, 3.3.3) holds, given all but its first quotation mark.
+fn unquoted(quoted: &str) -> Option<String> {
+    let mut signs = quoted.chars();
+    let mut text = String::with_capacity(quoted.len());
+    loop {
+        match signs.next()? {
+            '"' => return signs.next().is_none().then_some(text),
+            '\\' => text.push(signs.next().filter(|sign| matches!(sign, '"' | '\\'))?),
+            sign => text.push(sign),
+        }
     }
 }

@@ -66,8 +66,15 @@ texts! {
     form_photo_chosen: "Tamaño de la foto:", "Photo size:";
     form_document_number: "Número de documento", "ID number";
     form_document_number_hint:
-        "Evita registrar dos veces a la misma persona. De 3 a 11 dígitos.",
-        "It prevents registering the same person twice. 3 to 11 digits.";
+        "Evita registrar dos veces a la misma persona. Con o sin puntos; el del pasaporte, con sus letras.",
+        "It prevents registering the same person twice. With or without dots; a passport's with its letters.";
+    form_document_type: "Tipo de documento", "Type of ID";
+    document_cc: "Cédula de ciudadanía (CC)", "Citizen's ID card: cédula de ciudadanía (CC)";
+    document_ti: "Tarjeta de identidad (TI)", "Minor's ID card: tarjeta de identidad (TI)";
+    document_ce: "Cédula de extranjería (CE)", "Foreigner's ID card: cédula de extranjería (CE)";
+    document_ppt: "Permiso por Protección Temporal (PPT)", "Temporary protection permit (PPT)";
+    document_passport: "Pasaporte", "Passport";
+    document_other: "Otro documento", "Another document";
     form_email: "Correo electrónico", "E-mail";
     form_email_hint: "Por ejemplo: nombre@ejemplo.com", "For example: name@example.com";
     form_submit: "Enviar registro", "Send registration";
@@ -155,6 +162,12 @@ texts! {
     error_name_control:
         "Escriba el nombre otra vez, sin copiar y pegar: tiene caracteres que no se ven.",
         "Type the name again, without copy and paste: it has characters that cannot be seen.";
+    error_name_reordered:
+        "Escriba el nombre otra vez, sin copiar y pegar: trae marcas ocultas que cambian el orden de las letras.",
+        "Type the name again, without copy and paste: it has hidden marks that change the order of the letters.";
+    error_name_not_utf8:
+        "Escriba el nombre otra vez: tiene caracteres que no podemos leer.",
+        "Type the name again: it has characters that we cannot read.";
     error_city_required: "Escriba su ciudad o municipio.", "Enter your city or town.";
     error_city_unknown:
         "No encontramos esa ciudad en la lista. Revise cómo está escrita.",
@@ -162,6 +175,12 @@ texts! {
     error_city_ambiguous:
         "Hay más de una ciudad con ese nombre. Indique cuál es la suya.",
         "More than one city has that name. Say which one is yours.";
+    error_city_reordered:
+        "Escriba la ciudad o municipio otra vez, sin copiar y pegar: trae marcas ocultas que cambian el orden de las letras.",
+        "Type the city or town again, without copy and paste: it has hidden marks that change the order of the letters.";
+    error_city_not_utf8:
+        "Escriba la ciudad o municipio otra vez: tiene caracteres que no podemos leer.",
+        "Type the city or town again: it has characters that we cannot read.";
     error_photo_required: "Elija una foto del documento de identidad.", "Choose a photo of the ID card.";
     error_photo_empty: "El archivo de la foto está vacío. Elija otra foto.", "The photo file is empty. Choose another photo.";
     error_photo_too_large:
@@ -189,17 +208,48 @@ texts! {
     error_photo_bomb:
         "No podemos abrir esta imagen de forma segura. Tome una foto nueva del documento.",
         "We cannot open this image safely. Take a new photo of the ID card.";
-    error_document_number_format:
-        "Escriba el número de documento con 3 a 11 dígitos, o deje el campo vacío.",
-        "Enter the ID number in 3 to 11 digits, or leave the field empty.";
+    error_document_type_format:
+        "Elija el tipo de documento: CC, TI, CE, PPT, passport u other.",
+        "Choose the type of ID: CC, TI, CE, PPT, passport or other.";
+    error_document_number_cc:
+        "Escriba el número de la cédula con 3 a 11 dígitos, con o sin puntos de miles, o deje el campo vacío.",
+        "Enter the number of the cédula in 3 to 11 digits, with or without thousands separators, or leave the field empty.";
+    error_document_number_ti:
+        "Escriba el número de la tarjeta de identidad con 6 a 11 dígitos, con o sin puntos de miles, o deje el campo vacío.",
+        "Enter the number of the tarjeta de identidad in 6 to 11 digits, with or without thousands separators, or leave the field empty.";
+    error_document_number_ce:
+        "Escriba el número de la cédula de extranjería con 3 a 10 dígitos, con o sin puntos de miles, o deje el campo vacío.",
+        "Enter the number of the cédula de extranjería in 3 to 10 digits, with or without thousands separators, or leave the field empty.";
+    error_document_number_ppt:
+        "Escriba el número del permiso con 3 a 15 dígitos, con o sin puntos de miles, o deje el campo vacío.",
+        "Enter the number of the permit in 3 to 15 digits, with or without thousands separators, or leave the field empty.";
+    error_document_number_passport:
+        "Escriba el número del pasaporte con 4 a 16 letras y dígitos, o deje el campo vacío.",
+        "Enter the number of the passport in 4 to 16 letters and digits, or leave the field empty.";
+    error_document_number_other:
+        "Escriba el número del documento con 3 a 20 letras y dígitos, o deje el campo vacío.",
+        "Enter the number of the document in 3 to 20 letters and digits, or leave the field empty.";
+    error_document_number_reordered:
+        "Escriba el número de documento otra vez, sin copiar y pegar: trae marcas ocultas que cambian el orden de las letras.",
+        "Type the ID number again, without copy and paste: it has hidden marks that change the order of the letters.";
+    error_document_number_not_utf8:
+        "Escriba el número de documento otra vez: tiene caracteres que no podemos leer.",
+        "Type the ID number again: it has characters that we cannot read.";
     error_email_format:
         "Escriba un correo como nombre@ejemplo.com, o deje el campo vacío.",
         "Enter an e-mail like name@example.com, or leave the field empty.";
-    error_idempotency_key_format: "El formulario no llegó completo. Envíelo otra vez.", "The form did not arrive complete. Send it again.";
-    error_any_not_utf8:
-        "Este campo tiene caracteres que no podemos leer. Escríbalo otra vez.",
-        "This field has characters that we cannot read. Type it again.";
-    error_any_too_long: "Este campo es demasiado largo. Escriba menos.", "This field is too long. Type less.";
+    error_email_too_long:
+        "Escriba el correo con 254 caracteres o menos.",
+        "Enter the e-mail in 254 characters or fewer.";
+    error_email_reordered:
+        "Escriba el correo otra vez, sin copiar y pegar: trae marcas ocultas que cambian el orden de las letras.",
+        "Type the e-mail again, without copy and paste: it has hidden marks that change the order of the letters.";
+    error_email_not_utf8:
+        "Escriba el correo otra vez: tiene caracteres que no podemos leer.",
+        "Type the e-mail again: it has characters that we cannot read.";
+    error_idempotency_key_format:
+        "El formulario no llegó completo: idempotency_key es de 8 a 128 caracteres ASCII visibles. Envíelo otra vez.",
+        "The form did not arrive complete: idempotency_key is 8 to 128 visible ASCII characters. Send it again.";
 
     // Problems: a title and what to do.
     problem_home: "Ir al formulario de registro", "Go to the registration form";
@@ -337,7 +387,7 @@ mod tests {
                     && !["problem_home", "problem_staff_home", "problem_request"].contains(&field.0)
         };
         let sentences: Vec<_> = Texts::ALL.iter().filter(sentence).collect();
-        assert_eq!(sentences.len(), 39);
+        assert_eq!(sentences.len(), 52);
         for (field, es, en) in sentences {
             assert!(es.ends_with('.') && en.ends_with('.'), "{field}");
             assert_ne!(es, en, "{field} is not translated");

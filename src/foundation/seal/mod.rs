@@ -122,7 +122,7 @@ impl fmt::Debug for Tag {
 /// What a tag is made of, so that equal texts of two kinds have different tags.
 #[derive(Clone, Copy, Debug)]
 pub enum TagOf {
-    /// A normalised document number.
+    /// A document's type and number, normalised.
     Document,
     /// An idempotency key.
     IdempotencyKey,

@@ -23,7 +23,7 @@ use self::views::{
 };
 use crate::{
     domain::city::{City, CityCode},
-    domain::registration::{Fault, Field, Reference, Registration, RegistrationForm},
+    domain::registration::{DocumentType, Fault, Field, Reference, Registration, RegistrationForm},
     domain::totals::Totals,
     foundation::lang::Lang,
     http::negotiate::Language,
@@ -89,6 +89,7 @@ pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Problem>
 pub(super) struct Typed {
     name: String,
     city: String,
+    document_type: String,
     document_number: String,
     email: String,
     idempotency_key: String,
@@ -103,6 +104,7 @@ impl Typed {
         *self = Self {
             name: text(&form.name),
             city: text(&form.city),
+            document_type: text(&form.document_type),
             document_number: text(&form.document_number),
             email: text(&form.email),
             idempotency_key: text(&form.idempotency_key),
@@ -180,6 +182,7 @@ pub(super) fn form_again(app: &AppState, typed: &Typed, problem: Problem, lang: 
         values: FormValues {
             name: &typed.name,
             city: known.as_deref().unwrap_or(&typed.city),
+            document_type: DocumentType::parse(&typed.document_type).unwrap_or_default(),
             document_number: &typed.document_number,
             email: &typed.email,
         },

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::photo::PhotoError,
-    domain::registration::{Fault, Field, FieldError},
+    domain::registration::{DocumentType, Fault, Field, FieldError},
     foundation::lang::{Lang, Texts},
     http::problem::Kind,
 };
@@ -43,6 +43,18 @@ pub(super) fn for_staff(kind: Kind, t: &'static Texts) -> (&'static str, &'stati
     }
 }
 
+/// What a type of document is called.
+pub(super) fn document_type(kind: DocumentType, t: &Texts) -> &'static str {
+    match kind {
+        DocumentType::Cc => t.document_cc,
+        DocumentType::Ti => t.document_ti,
+        DocumentType::Ce => t.document_ce,
+        DocumentType::Ppt => t.document_ppt,
+        DocumentType::Passport => t.document_passport,
+        DocumentType::Other => t.document_other,
+    }
+}
+
 /// What a person can do about a fault: the same words in the summary, at the field, and in JSON.
 pub(in crate::http) fn message(lang: Lang, error: &FieldError) -> &'static str {
     let t = lang.texts();
@@ -67,11 +79,25 @@ pub(in crate::http) fn message(lang: Lang, error: &FieldError) -> &'static str {
             PhotoError::Bomb => t.error_photo_bomb,
         },
         (Field::Photo, _) => t.error_photo_required,
-        (_, Fault::NotUtf8) => t.error_any_not_utf8,
-        (_, Fault::TooLong) => t.error_any_too_long,
-        (Field::DocumentNumber, _) => t.error_document_number_format,
-        (Field::Email, _) => t.error_email_format,
         (Field::IdempotencyKey, _) => t.error_idempotency_key_format,
-        (Field::Name | Field::City, _) => t.error_any_not_utf8,
+        (Field::DocumentType, _) => t.error_document_type_format,
+        (Field::Name, Fault::Reordered) => t.error_name_reordered,
+        (Field::Name, _) => t.error_name_not_utf8,
+        (Field::City, Fault::Reordered) => t.error_city_reordered,
+        (Field::City, _) => t.error_city_not_utf8,
+        (Field::DocumentNumber, Fault::Reordered) => t.error_document_number_reordered,
+        (Field::DocumentNumber, Fault::DocumentNumber(kind)) => match kind {
+            DocumentType::Cc => t.error_document_number_cc,
+            DocumentType::Ti => t.error_document_number_ti,
+            DocumentType::Ce => t.error_document_number_ce,
+            DocumentType::Ppt => t.error_document_number_ppt,
+            DocumentType::Passport => t.error_document_number_passport,
+            DocumentType::Other => t.error_document_number_other,
+        },
+        (Field::DocumentNumber, _) => t.error_document_number_not_utf8,
+        (Field::Email, Fault::Reordered) => t.error_email_reordered,
+        (Field::Email, Fault::TooLong) => t.error_email_too_long,
+        (Field::Email, Fault::NotUtf8) => t.error_email_not_utf8,
+        (Field::Email, _) => t.error_email_format,
     }
 }

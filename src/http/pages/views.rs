@@ -5,7 +5,11 @@
 
 use askama::Template;
 
-use crate::foundation::lang::{Lang, Texts};
+use crate::{
+    domain::registration::DocumentType,
+    foundation::lang::{Lang, Texts},
+    http::pages::sentences::document_type,
+};
 
 /// The addresses of the embedded files, each with its content's hash in the name.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub(super) struct FormValues<'a> {
     pub(super) name: &'a str,
     /// As typed, or `name, department` once the catalogue knows it; never a bare code.
     pub(super) city: &'a str,
+    /// As chosen, or else the usual one.
+    pub(super) document_type: DocumentType,
     /// As typed.
     pub(super) document_number: &'a str,
     /// As typed.
@@ -101,6 +107,14 @@ impl FormPage<'_> {
             .iter()
             .find(|error| error.field == Some(field))?;
         Some(found.message)
+    }
+
+    /// The types of documents to choose from: what is sent, what is read, and whether it is chosen.
+    fn document_types(&self) -> [(&'static str, &'static str, bool); 6] {
+        DocumentType::ALL.map(|kind| {
+            let chosen = kind == self.values.document_type;
+            (kind.as_str(), document_type(kind, self.page.t), chosen)
+        })
     }
 }
 
@@ -258,8 +272,8 @@ mod tests {
     fn the_form_sends_the_fields_of_the_contract_and_its_language_in_the_address() {
         let html = form(&[], &[], "");
         let sent: Vec<_> = html
-            .split("<input ")
-            .skip(1)
+            .split('<')
+            .filter(|tag| tag.starts_with("input ") || tag.starts_with("select "))
             .filter_map(|input| input.split_once(" name=\"")?.1.split('"').next())
             .collect();
         let contract = [
@@ -267,6 +281,7 @@ mod tests {
             "name",
             "city",
             "photo",
+            "document_type",
             "document_number",
             "email",
         ];
