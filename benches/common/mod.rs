@@ -19,7 +19,8 @@ use padron::{
     domain::city::CityCode,
     domain::photo::MediaType,
     domain::registration::{
-        DocumentNumber, Email, Person, PersonName, PhotoKey, Reference, Registration, StoredPhoto,
+        DocumentNumber, Email, Envelope, Person, PersonName, PhotoKey, Reference, Registration,
+        StoredPhoto,
     },
     foundation::seal::{Keyring, Tag, TagOf, random},
     foundation::telemetry,
@@ -153,17 +154,24 @@ impl<'a> People<'a> {
         let id = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, BEGIN + number, 0));
         let key = self.keyring;
         let tag = |of| -> Tag { key.tag(of, &[&number.to_le_bytes()]) };
-        Ok(Registration {
+        let envelope = Envelope {
             id,
             reference: Reference::from_random(random()),
             city: self.cities[city],
             registered_at,
-            sealed: person.seal(key, id),
+            photo_key: Some(PhotoKey(Uuid::new_v4())),
+        };
+        Ok(Registration {
+            id,
+            reference: envelope.reference,
+            city: envelope.city,
+            registered_at,
+            sealed: person.seal(key, &envelope),
             document_tag: Some(tag(TagOf::Document)),
             idempotency_tag: Some(tag(TagOf::IdempotencyKey)),
             content_tag: tag(TagOf::Content),
-            photo: Some(StoredPhoto {
-                key: PhotoKey(Uuid::new_v4()),
+            photo: envelope.photo_key.map(|photo_key| StoredPhoto {
+                key: photo_key,
                 media_type: MediaType::Jpeg,
                 bytes: 200_000,
                 width: 1000,
@@ -174,24 +182,24 @@ impl<'a> People<'a> {
         })
     }
 
+    /// Stores a made-up registration; one whose reference is taken is drawn again, as intake does.
+    pub(crate) async fn insert(&self, store: &dyn Store) -> anyhow::Result<()> {
+        loop {
+            match store.insert(&self.draw()?).await? {
+                Inserted::New => return Ok(()),
+                Inserted::SameReference => {}
+                other => anyhow::bail!("not inserted: {other:?}"),
+            }
+        }
+    }
+
     /// Puts `count` people into `store`.
     pub(crate) async fn fill(&self, store: &dyn Store, count: u32) -> anyhow::Result<()> {
         futures::stream::iter(0..count)
-            .map(async |_| insert(store, self.draw()?).await)
+            .map(async |_| self.insert(store).await)
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await
-    }
-}
-
-/// Stores a made-up registration; a reference that is taken is drawn again, as intake does.
-pub(crate) async fn insert(store: &dyn Store, mut new: Registration) -> anyhow::Result<()> {
-    loop {
-        match store.insert(&new).await? {
-            Inserted::New => return Ok(()),
-            Inserted::SameReference => new.reference = Reference::from_random(random()),
-            other => anyhow::bail!("not inserted: {other:?}"),
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::visit::{named, references, visit};
+use super::visit::{Register, named, visit};
 use crate::{
     domain::registration::Registration,
     photos::{PhotosError, PhotosUrl},
@@ -60,7 +60,9 @@ impl Copy {
 }
 
 async fn copy(there: &Tiers, here: &Tiers) -> anyhow::Result<()> {
-    let source = references(&*there.store).await?;
+    let source = Register::read(&*there.store).await?;
+    source.is_counted_right().context("try again")?;
+    let source = source.references;
     let damaged = visit(&*there.store, &source, async |registration| {
         copy_one(&registration, there, here).await
     })
@@ -72,7 +74,7 @@ async fn copy(there: &Tiers, here: &Tiers) -> anyhow::Result<()> {
             named(&damaged)
         );
     }
-    let target = references(&*here.store).await?;
+    let target = Register::read(&*here.store).await?.references;
     let more: Vec<_> = target.difference(&source).copied().collect();
     if !more.is_empty() {
         bail!(

@@ -16,11 +16,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
 use crate::{
     domain::city::CityCode,
-    domain::registration::{PhotoKey, Reference, Registration},
+    domain::registration::{Envelope, PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::seal::{Sealed, Tag},
 };
@@ -65,18 +64,10 @@ pub enum Inserted {
 /// What a report needs of a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Record id, for opening `sealed`.
-    pub id: Uuid,
-    /// What the citizen keeps.
-    pub reference: Reference,
-    /// City of residence.
-    pub city: CityCode,
-    /// When, to the millisecond.
-    pub registered_at: Timestamp,
-    /// The person, closed.
+    /// What stands in clear.
+    pub envelope: Envelope,
+    /// The person, closed beside `envelope`.
     pub sealed: Sealed,
-    /// Whether there is a photo.
-    pub has_photo: bool,
 }
 
 /// One moment of the store.

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use padron::{
     app::report::{self, Format, ReportError, ReportSpec},
     domain::city::{Cities, CityCode},
-    domain::registration::{Person, PersonName, Reference},
+    domain::registration::{Envelope, Person, PersonName, PhotoKey, Reference},
     domain::totals::Counted,
     foundation::lang::Lang,
     foundation::seal::{Keyring, random},
@@ -77,19 +77,21 @@ impl Rig {
 
     fn block(&self) -> Vec<Row> {
         let row = |_| {
-            let id = Uuid::now_v7();
+            let envelope = Envelope {
+                id: Uuid::now_v7(),
+                reference: Reference::from_random(random()),
+                city: self.city,
+                registered_at: "2026-11-21T12:00:00Z".parse().unwrap(),
+                photo_key: Some(PhotoKey(Uuid::now_v7())),
+            };
             let person = Person {
                 name: PersonName::parse("Ana María Ñáñez").unwrap(),
                 document_number: None,
                 email: None,
             };
             Row {
-                id,
-                reference: Reference::from_random(random()),
-                city: self.city,
-                registered_at: "2026-11-21T12:00:00Z".parse().unwrap(),
-                sealed: person.seal(&self.keyring, id),
-                has_photo: true,
+                envelope,
+                sealed: person.seal(&self.keyring, &envelope),
             }
         };
         (0..BLOCK_ROWS).map(row).collect()

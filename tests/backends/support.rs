@@ -12,7 +12,7 @@ use padron::{
     domain::city::CityCode,
     domain::photo::MediaType,
     domain::registration::{
-        DocumentNumber, Email, IdempotencyKey, Person, PersonName, PhotoKey, Reference,
+        DocumentNumber, Email, Envelope, IdempotencyKey, Person, PersonName, PhotoKey, Reference,
         Registration, StoredPhoto,
     },
     foundation::seal::{DataKey, Keyring, Tag, TagOf},
@@ -83,12 +83,19 @@ pub(crate) fn registration(number: u32) -> Registration {
         document_number: Some(DocumentNumber::parse(&document).unwrap()),
         email: Some(Email::parse(&format!("persona{number}@example.com")).unwrap()),
     };
-    Registration {
+    let envelope = Envelope {
         id,
         reference: reference(number),
         city: city("11001"),
         registered_at,
-        sealed: person.seal(&KEYRING, id),
+        photo_key: Some(photo_key(number)),
+    };
+    Registration {
+        id,
+        reference: envelope.reference,
+        city: envelope.city,
+        registered_at,
+        sealed: person.seal(&KEYRING, &envelope),
         document_tag: Some(document_tag(&document)),
         idempotency_tag: Some(idempotency_tag(&format!("key-{number:08}"))),
         content_tag: KEYRING.tag(TagOf::Content, &[&number_bytes]),
@@ -121,12 +128,8 @@ pub(crate) fn photo_key(number: u32) -> PhotoKey {
 /// What a report shows of a registration.
 pub(crate) fn row(of: &Registration) -> Row {
     Row {
-        id: of.id,
-        reference: of.reference,
-        city: of.city,
-        registered_at: of.registered_at,
+        envelope: of.envelope(),
         sealed: of.sealed.clone(),
-        has_photo: of.photo.is_some(),
     }
 }
 
@@ -169,7 +172,8 @@ pub(crate) async fn read(mut snapshot: Snapshot) -> Vec<Row> {
         assert!((1..=BLOCK_ROWS).contains(&block.len()), "{}", block.len());
         rows.extend(block);
     }
-    assert!(rows.is_sorted_by(|one, next| (one.city, one.id) < (next.city, next.id)));
+    let key = |row: &Row| (row.envelope.city, row.envelope.id);
+    assert!(rows.is_sorted_by(|one, next| key(one) < key(next)));
     assert_eq!(snapshot.counts, counts(&rows));
     rows
 }
@@ -178,7 +182,7 @@ pub(crate) async fn read(mut snapshot: Snapshot) -> Vec<Row> {
 pub(crate) fn counts(rows: &[Row]) -> BTreeMap<CityCode, u64> {
     let mut counts = BTreeMap::new();
     for row in rows {
-        *counts.entry(row.city).or_default() += 1;
+        *counts.entry(row.envelope.city).or_default() += 1;
     }
     counts
 }

@@ -1,5 +1,5 @@
 //! `padron copy`: what was registered on one pair of tiers is served from another, and nothing is lost
-//! on the way. `padron check`: what was lost is told.
+//! on the way.
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf, process::Output, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::{
     startup::says,
 };
 
-type People = BTreeMap<String, Arc<Someone>>;
+pub(crate) type People = BTreeMap<String, Arc<Someone>>;
 
 const FROM: [&str; 4] = [
     "--from-store",
@@ -36,7 +36,7 @@ async fn register(home: &Home, crowd: &Crowd, random: &mut Random) -> People {
     crowd.clients.lock().unwrap().kept.clone()
 }
 
-async fn a_register(home: &Home) -> People {
+pub(crate) async fn a_register(home: &Home) -> People {
     register(home, &Crowd::default(), &mut Random::new()).await
 }
 
@@ -66,7 +66,7 @@ async fn serves(home: &Home, tiers: &[(&str, &str)], people: &People) {
     server.stop().await;
 }
 
-fn photos(home: &Home, tier: &str) -> Vec<PathBuf> {
+pub(crate) fn photos(home: &Home, tier: &str) -> Vec<PathBuf> {
     let files = fs::read_dir(home.path(tier).join("photos/photos")).unwrap();
     let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
     files.sort();
@@ -107,41 +107,6 @@ async fn a_photo_that_cannot_be_copied_is_told_and_holds_nothing_up() {
     let server = home.start_with(&NEW).await;
     is_reported(&server, &people).await;
     server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_opened_is_told() {
-    let home = Home::new();
-    let people = a_register(&home).await;
-    let checked = home.run(&["check"]);
-    let told = String::from_utf8_lossy(&checked.stdout);
-    let all = format!(
-        "{} registrations can be opened, with their photos\n",
-        people.len()
-    );
-    assert!(
-        told.ends_with(&all) && checked.status.success(),
-        "{checked:?}"
-    );
-
-    fs::remove_file(&photos(&home, "data")[0]).unwrap();
-    let database = rusqlite::Connection::open(home.path("data/padron.db")).unwrap();
-    let (first, last) = (people.keys().next().unwrap(), people.keys().last().unwrap());
-    let swap =
-        "UPDATE registrations SET sealed = (SELECT sealed FROM registrations WHERE reference = ?1)
-                WHERE reference = ?2";
-    let stored = |reference: &String| reference.replace('-', "");
-    database
-        .execute(swap, [stored(first), stored(last)])
-        .unwrap();
-    let checked = home.run(&["check"]);
-    let told = String::from_utf8_lossy(&checked.stderr);
-    assert_eq!(checked.status.code(), Some(1), "{told}");
-    // Two, unless both are of one person.
-    assert!(
-        told.contains("cannot be opened: ") && told.contains(last.as_str()),
-        "{told}"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

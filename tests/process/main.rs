@@ -8,6 +8,7 @@
 )]
 
 mod away;
+mod check;
 mod copy;
 mod crowd;
 mod durability;

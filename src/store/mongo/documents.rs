@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::city::CityCode,
-    domain::registration::{PhotoKey, Reference, Registration, StoredPhoto},
+    domain::registration::{Envelope, PhotoKey, Reference, Registration, StoredPhoto},
     foundation::seal::{Sealed, Tag},
     store::{Row, Session, StoreError},
 };
@@ -106,12 +106,17 @@ pub(super) fn row_fields() -> Document {
 pub(super) fn row(document: &RawDocument) -> Result<Row, StoreError> {
     let fields = Fields(document);
     Ok(Row {
-        id: fields.uuid("_id")?,
-        reference: fields.parsed("reference", Reference::parse)?,
-        city: fields.city("city")?,
-        registered_at: fields.time("registered_at")?,
+        envelope: Envelope {
+            id: fields.uuid("_id")?,
+            reference: fields.parsed("reference", Reference::parse)?,
+            city: fields.city("city")?,
+            registered_at: fields.time("registered_at")?,
+            photo_key: fields
+                .document("photo")?
+                .map(|photo| Fields(photo).uuid("key").map(PhotoKey))
+                .transpose()?,
+        },
         sealed: fields.sealed("sealed")?,
-        has_photo: fields.document("photo")?.is_some(),
     })
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::city::CityCode,
-    domain::registration::{PhotoKey, Reference, Registration, StoredPhoto},
+    domain::registration::{Envelope, PhotoKey, Reference, Registration, StoredPhoto},
     foundation::seal::{Sealed, Tag},
     store::{Cause, Row, Session},
 };
@@ -243,7 +243,7 @@ pub(super) fn read_photo_key(row: &SqlRow<'_>) -> rusqlite::Result<PhotoKey> {
 /// The columns of a [`Row`], in the order of [`read_row`].
 macro_rules! row_columns {
     () => {
-        "id, reference, city, registered_at, sealed, photo_key IS NOT NULL"
+        "id, reference, city, registered_at, photo_key, sealed"
     };
 }
 pub(super) use row_columns;
@@ -251,12 +251,16 @@ pub(super) use row_columns;
 /// By position: looking names up would take a tenth of a report.
 pub(super) fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
-        id: Uuid::from_bytes(row.get(0)?),
-        reference: read_reference(row, 1)?,
-        city: read_city(row, 2)?,
-        registered_at: read_time(row, 3)?,
-        sealed: Sealed::from_bytes(row.get(4)?),
-        has_photo: row.get(5)?,
+        envelope: Envelope {
+            id: Uuid::from_bytes(row.get(0)?),
+            reference: read_reference(row, 1)?,
+            city: read_city(row, 2)?,
+            registered_at: read_time(row, 3)?,
+            photo_key: row
+                .get::<_, Option<_>>(4)?
+                .map(|key| PhotoKey(Uuid::from_bytes(key))),
+        },
+        sealed: Sealed::from_bytes(row.get(5)?),
     })
 }
 
