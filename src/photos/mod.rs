@@ -293,6 +293,10 @@ fn remove_unfinished(folder: &std::path::Path, time: Timestamp) -> io::Result<u6
     let mut removed = 0;
     for entry in folder.read_dir()? {
         let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            removed += remove_unfinished(&entry.path(), time)?;
+            continue;
+        }
         if !entry.file_name().to_string_lossy().contains('#') {
             continue;
         }
@@ -330,8 +334,11 @@ fn told(error: &object_store::Error) -> String {
     io.map_or_else(|| kind.to_owned(), |io| format!("{kind} ({})", io.kind()))
 }
 
+/// `photos/ab/abcdef01-…`: in 256 folders by the first two digits, because one folder of a million
+/// files makes backups crawl, and its lock is what uploads would wait for.
 fn path(key: PhotoKey) -> Path {
-    Path::from_iter([PREFIX, &key.0.to_string()])
+    let name = key.0.to_string();
+    Path::from_iter([PREFIX, &name[..2], &name])
 }
 
 /// A photo that is moved to another name, or a record that is given another's photo, does not open.

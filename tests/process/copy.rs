@@ -67,8 +67,14 @@ async fn serves(home: &Home, tiers: &[(&str, &str)], people: &People) {
 }
 
 pub(crate) fn photos(home: &Home, tier: &str) -> Vec<PathBuf> {
-    let files = fs::read_dir(home.path(tier).join("photos/photos")).unwrap();
-    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    let inside = |folder| {
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+    };
+    let mut files: Vec<_> = inside(home.path(tier).join("photos/photos"))
+        .flat_map(inside)
+        .collect();
     files.sort();
     files
 }
