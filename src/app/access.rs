@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     foundation::seal::{Keyring, Tag, TagOf, random},
-    store::{Session, Store, StoreError},
+    store::{Session, Sessions, StoreError},
 };
 
 /// How long the sign-in link of the first start is good.
@@ -36,7 +36,7 @@ enum TokenKind {
 
 /// The way in for staff.
 pub struct Access {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Sessions>,
     keyring: Arc<Keyring>,
     admin: Tag,
 }
@@ -44,7 +44,11 @@ pub struct Access {
 impl Access {
     /// Lets in whoever has `admin_token`, or a session in `store`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>, admin_token: &SecretString) -> Self {
+    pub fn new(
+        store: Arc<dyn Sessions>,
+        keyring: Arc<Keyring>,
+        admin_token: &SecretString,
+    ) -> Self {
         let admin = tag_of(&keyring, TokenKind::Admin, admin_token.expose_secret());
         Self {
             store,

@@ -16,7 +16,7 @@ use crate::{
     },
     foundation::seal::{Keyring, TagOf, random},
     photos::{Photos, PhotosError},
-    store::{Inserted, Store, StoreError},
+    store::{Inserted, Records, StoreError},
 };
 
 /// Draws before giving up on finding a free reference; even with a thousand million registrations
@@ -56,7 +56,7 @@ pub enum IntakeError {
 /// What intake works with.
 #[derive(Clone)]
 pub struct Intake {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Records>,
     photos: Photos,
     keyring: Arc<Keyring>,
     tracker: TaskTracker,
@@ -66,7 +66,7 @@ impl Intake {
     /// Intake into these tiers; `tracker` is what a shutdown waits for.
     #[must_use]
     pub fn new(
-        store: Arc<dyn Store>,
+        store: Arc<dyn Records>,
         photos: Photos,
         keyring: Arc<Keyring>,
         tracker: TaskTracker,
@@ -193,7 +193,7 @@ impl Intake {
                 }
             }
         }
-        Err(StoreError::Corrupt("no free reference was found".into()).into())
+        Err(StoreError::Unusable("no free reference was found".into()).into())
     }
 
     async fn discard(&self, photo: Option<StoredPhoto>) {

@@ -8,5 +8,6 @@ pub mod access;
 pub mod board;
 pub mod health;
 pub mod intake;
+pub mod markers;
 pub mod report;
 pub mod sweep;

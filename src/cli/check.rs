@@ -5,6 +5,7 @@ use anyhow::{Context as _, bail};
 
 use super::visit::{Register, named, visit};
 use crate::{
+    app::markers::Census,
     domain::registration::{Person, Registration},
     foundation::seal::TagOf,
     photos::PhotosError,
@@ -20,6 +21,17 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
 }
 
 async fn check(tiers: &Tiers) -> anyhow::Result<()> {
+    let mut faults = Vec::new();
+    let known = tiers.markers.read().await?;
+    if let Some(census) = Census::of(&*tiers.store).await? {
+        let missing = census.missing(known);
+        if missing > 0 {
+            faults.push(format!(
+                "{missing} registrations are missing of those that were here; {} are there",
+                census.there
+            ));
+        }
+    }
     let register = Register::read(&*tiers.store).await?;
     let registered = &register.references;
     let damaged = visit(&*tiers.store, registered, async |registration| {
@@ -27,7 +39,6 @@ async fn check(tiers: &Tiers) -> anyhow::Result<()> {
     })
     .await
     .context("the check ended early")?;
-    let mut faults = Vec::new();
     faults.extend(
         register
             .is_counted_right()

@@ -34,7 +34,9 @@ impl Copy {
             ..config.clone()
         };
         let there = Tiers::open(&there).await.context("the register to copy")?;
-        let here = Tiers::open(config)
+        let register = there.register.as_ref();
+        let register = register.context("the records to copy are away")?.id;
+        let here = Tiers::open_to_copy(config, register)
             .await
             .context("the register to copy to")?;
         let copied = copy(&there, &here).await;
@@ -82,6 +84,7 @@ async fn copy(there: &Tiers, here: &Tiers) -> anyhow::Result<()> {
             named(&more)
         );
     }
+    here.markers.set(&*here.store).await?;
     println!(
         "{} registrations are here, with their photos, and no others",
         target.len()

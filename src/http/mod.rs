@@ -146,7 +146,7 @@ pub fn router(app: Arc<AppState>) -> Router {
     let csrf = CsrfLayer::new();
     let csrf = csrf
         .clone()
-        .add_trusted_origin(&app.origin.to_string())
+        .add_trusted_origin(app.origin.to_string())
         .unwrap_or(csrf);
 
     // From the outside in. One stack, because each call of `Router::layer` wraps every route anew.

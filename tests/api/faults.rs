@@ -9,7 +9,10 @@ use padron::{
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::seal::Tag,
-    store::{Inserted, Session, Snapshot, Store, StoreError},
+    store::{
+        Boards, Claim, Inserted, Records, Register, Session, Sessions, Snapshot, Snapshots, Store,
+        StoreError,
+    },
 };
 
 use crate::app::{Form, TOKEN, TestApp};
@@ -52,7 +55,7 @@ impl FailingStore {
 }
 
 #[async_trait]
-impl Store for FailingStore {
+impl Records for FailingStore {
     async fn insert(&self, registration: &Registration) -> Result<Inserted, StoreError> {
         self.check()?;
         let fault = *self.fault.lock().unwrap();
@@ -76,6 +79,14 @@ impl Store for FailingStore {
         self.inner.erase(reference).await
     }
 
+    async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
+        self.check()?;
+        self.inner.unnamed(keys).await
+    }
+}
+
+#[async_trait]
+impl Snapshots for FailingStore {
     async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
         self.check()?;
         self.inner.rows(city).await
@@ -85,12 +96,10 @@ impl Store for FailingStore {
         self.check()?;
         self.inner.totals().await
     }
+}
 
-    async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
-        self.check()?;
-        self.inner.unnamed(keys).await
-    }
-
+#[async_trait]
+impl Boards for FailingStore {
     async fn board(&self, version: u64) -> Result<Option<Totals>, StoreError> {
         self.check()?;
         self.inner.board(version).await
@@ -100,7 +109,10 @@ impl Store for FailingStore {
         self.check()?;
         self.inner.save_board(totals).await
     }
+}
 
+#[async_trait]
+impl Sessions for FailingStore {
     async fn add_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError> {
         self.check()?;
         self.inner.add_session(session, now).await
@@ -115,9 +127,16 @@ impl Store for FailingStore {
         self.check()?;
         self.inner.end_session(tag, now).await
     }
+}
 
-    async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError> {
-        self.inner.claim(keyring).await
+#[async_trait]
+impl Store for FailingStore {
+    async fn register(&self) -> Result<Option<Register>, StoreError> {
+        self.inner.register().await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Register, StoreError> {
+        self.inner.claim(claim).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -19,7 +19,10 @@ use padron::{
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::seal::Tag,
-    store::{Inserted, Session, Snapshot, Store, StoreError},
+    store::{
+        Boards, Claim, Inserted, Records, Register, Session, Sessions, Snapshot, Snapshots, Store,
+        StoreError,
+    },
 };
 
 /// A store that says only so often which keys are unnamed, and remembers which it was asked about. The
@@ -33,7 +36,7 @@ pub(crate) struct FailingStore {
 }
 
 #[async_trait]
-impl Store for FailingStore {
+impl Records for FailingStore {
     async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
         {
             let mut left = self.answers_left.lock().unwrap();
@@ -56,7 +59,10 @@ impl Store for FailingStore {
     async fn erase(&self, reference: Reference) -> Result<Option<Registration>, StoreError> {
         self.inner.erase(reference).await
     }
+}
 
+#[async_trait]
+impl Snapshots for FailingStore {
     async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
         self.inner.rows(city).await
     }
@@ -64,7 +70,10 @@ impl Store for FailingStore {
     async fn totals(&self) -> Result<Counted, StoreError> {
         self.inner.totals().await
     }
+}
 
+#[async_trait]
+impl Boards for FailingStore {
     async fn board(&self, version: u64) -> Result<Option<Totals>, StoreError> {
         self.inner.board(version).await
     }
@@ -72,7 +81,10 @@ impl Store for FailingStore {
     async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError> {
         self.inner.save_board(totals).await
     }
+}
 
+#[async_trait]
+impl Sessions for FailingStore {
     async fn add_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError> {
         self.inner.add_session(session, now).await
     }
@@ -84,8 +96,15 @@ impl Store for FailingStore {
     async fn end_session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError> {
         self.inner.end_session(tag, now).await
     }
+}
 
-    async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError> {
+#[async_trait]
+impl Store for FailingStore {
+    async fn register(&self) -> Result<Option<Register>, StoreError> {
+        self.inner.register().await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Register, StoreError> {
         tokio::time::sleep(self.claims_take).await;
         {
             let mut refused = self.claims_refused.lock().unwrap();
@@ -94,7 +113,7 @@ impl Store for FailingStore {
                 return Err(StoreError::Unavailable("on purpose".into()));
             }
         }
-        self.inner.claim(keyring).await
+        self.inner.claim(claim).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -16,10 +16,28 @@ use padron::{
         Registration, StoredPhoto,
     },
     foundation::seal::{DataKey, Keyring, Tag, TagOf},
-    store::{BLOCK_ROWS, Inserted, Row, Snapshot, Store},
+    store::{Admission, BLOCK_ROWS, Claim, Expected, Inserted, Row, Snapshot, Store},
 };
 use tokio::sync::Barrier;
 use uuid::Uuid;
+
+/// A claim of these keys for a register that is begun with it.
+pub(crate) fn claim_of(keyring: &Keyring) -> Claim {
+    Claim {
+        id: Uuid::new_v4(),
+        keyring: keyring.fingerprint(),
+        key: *keyring.keys().last().unwrap(),
+    }
+}
+
+/// What a store of these keys must be, whichever register it holds.
+pub(crate) fn admission_of(keyring: &Keyring) -> Admission {
+    Admission {
+        keyring: keyring.fingerprint(),
+        keys: keyring.keys().to_vec(),
+        register: Expected::Any,
+    }
+}
 
 /// Far beyond what the slowest case takes; a case that is not done by then hangs.
 const HANGS: Duration = Duration::from_mins(1);

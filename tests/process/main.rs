@@ -14,6 +14,7 @@ mod crowd;
 mod durability;
 mod logs;
 mod loki;
+mod lost;
 mod metrics;
 mod people;
 mod planted;

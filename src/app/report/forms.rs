@@ -74,6 +74,7 @@ impl Report {
         D: FnOnce(Counted) -> F,
         F: Future<Output = Result<(), StoreError>>,
     {
+        let sequence = snapshot.sequence;
         let mut cities = snapshot.counts;
         if let Some(city) = &self.spec.city {
             // A city without registrations has its tab all the same.
@@ -87,6 +88,7 @@ impl Report {
         let counted = async |counts: BTreeMap<CityCode, u64>| {
             let rows = counts.values().sum();
             let counted = Counted {
+                sequence,
                 as_of: self.as_of,
                 city: self.spec.city.as_ref().map(|city| city.code),
                 counts,

@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 
 pub use self::{
     data_key::DataKey,
-    file::{KeyFileError, write_private},
+    file::{KeyFileError, replace_private, write_private},
 };
 
 /// The first byte of every box: how the rest is to be read.
@@ -52,6 +52,18 @@ pub fn random<const N: usize>() -> [u8; N] {
 pub struct KeyId([u8; ID_LENGTH]);
 
 impl KeyId {
+    /// Takes what a store gave back; `None` unless it is 4 bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// What to store: 4 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     fn of(secret: &Secret) -> Self {
         let digest = Sha256::digest(secret.as_slice());
         let mut id = [0; ID_LENGTH];
@@ -165,6 +177,8 @@ pub enum TagOf {
     Session = 4,
     /// The keyring itself.
     Keyring = 5,
+    /// The marker of a register.
+    Marker = 6,
 }
 
 /// A box that stays closed.
@@ -221,6 +235,12 @@ impl Keyring {
         self.keys.insert(id, (secret, cipher));
         self.order.push(id);
         id
+    }
+
+    /// The keys that open, oldest first; the last one seals.
+    #[must_use]
+    pub fn keys(&self) -> &[KeyId] {
+        &self.order
     }
 
     /// Closes `content` for the owner that `associated` names.

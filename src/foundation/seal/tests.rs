@@ -81,11 +81,12 @@ fn the_key_file_survives_the_round_trip_and_is_private() {
     assert!(keyring.create(&path).is_err(), "never overwrites");
     let sealed = keyring.seal(b"", b"x");
     keyring.rotate();
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o600);
+    // Replicas of another user may read it.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
     keyring.replace(&path).unwrap();
-    assert_eq!(
-        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(mode(), 0o640);
     let read = Keyring::read(&path).unwrap();
     assert_eq!(read.order, keyring.order);
     assert_eq!(read.open(b"", &sealed).unwrap(), b"x");

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     domain::city::CityCode,
     domain::registration::{Envelope, PhotoKey, Reference, Registration, StoredPhoto},
-    foundation::seal::{Sealed, Tag},
+    foundation::seal::{KeyId, Sealed, Tag},
     store::{Row, Session, StoreError},
 };
 
@@ -157,6 +157,17 @@ impl<'a> Fields<'a> {
 
     pub(super) fn tag(&self, name: &str) -> Result<Tag, StoreError> {
         Tag::from_bytes(self.bytes(name)?).ok_or_else(|| corrupt(name))
+    }
+
+    pub(super) fn keys(&self, name: &str) -> Result<Vec<KeyId>, StoreError> {
+        let keys = self.read(name, RawBsonRef::as_array)?;
+        keys.into_iter()
+            .map(|key| {
+                let bytes = key.ok().and_then(RawBsonRef::as_binary);
+                bytes.and_then(|binary| KeyId::from_bytes(binary.bytes))
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| corrupt(name))
     }
 
     fn optional_tag(&self, name: &str) -> Result<Option<Tag>, StoreError> {

@@ -16,6 +16,7 @@ async fn reports_refresh_a_board_that_is_older_than_what_is_known() {
         let cities = Arc::new(Cities::embedded().unwrap());
         let board = Board::new(store.clone(), cities, TimeZone::UTC);
         let counted = |number: u32| Counted {
+            sequence: number.into(),
             as_of: time(number.into()),
             city: None,
             counts: [(city("11001"), number.into())].into(),
