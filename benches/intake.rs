@@ -103,7 +103,7 @@ async fn inserts(length: Duration, rounds: usize) -> anyhow::Result<()> {
     for _ in 0..rounds {
         for &writers in &writers {
             for (way, store) in ways.iter().enumerate() {
-                let insert = async || common::insert(&**store, people.draw()).await;
+                let insert = async || people.insert(&**store).await;
                 let one = measure(writers, length, insert).await?;
                 seen.entry((writers, way)).or_default().push(one);
             }

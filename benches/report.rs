@@ -275,7 +275,7 @@ async fn open(tiers: &Tiers) -> anyhow::Result<u64> {
     let mut rows = 0;
     while let Some(block) = blocks.recv().await.transpose()? {
         for row in block {
-            std::hint::black_box(Person::open(&tiers.keyring, row.id, &row.sealed)?);
+            std::hint::black_box(Person::open(&tiers.keyring, &row.envelope, &row.sealed)?);
             rows += 1;
         }
     }
@@ -296,19 +296,19 @@ async fn rust_xlsxwriter(tiers: &Tiers, sink: &mut Sink) -> anyhow::Result<u64> 
     while let Some(block) = blocks.recv().await.transpose()? {
         for row in block {
             let named = match &city {
-                Some((code, named)) if *code == row.city => Arc::clone(named),
+                Some((code, named)) if *code == row.envelope.city => Arc::clone(named),
                 _ => {
-                    let named = Arc::new(tiers.cities.named(row.city));
-                    city = Some((row.city, Arc::clone(&named)));
+                    let named = Arc::new(tiers.cities.named(row.envelope.city));
+                    city = Some((row.envelope.city, Arc::clone(&named)));
                     number = 0;
-                    sheet = Some(add_tab(&mut workbook, row.city.as_str())?);
+                    sheet = Some(add_tab(&mut workbook, row.envelope.city.as_str())?);
                     named
                 }
             };
             let sheet = sheet.as_mut().context("no tab")?;
-            let person = Person::open(&tiers.keyring, row.id, &row.sealed)?;
-            let reference = row.reference.to_string();
-            let local = row.registered_at.to_zoned(zone.clone()).datetime();
+            let person = Person::open(&tiers.keyring, &row.envelope, &row.sealed)?;
+            let reference = row.envelope.reference.to_string();
+            let local = row.envelope.registered_at.to_zoned(zone.clone()).datetime();
             number += 1;
             sheet.write_number(number, 0, number)?;
             sheet.write_string(number, 1, &reference)?;
@@ -323,7 +323,7 @@ async fn rust_xlsxwriter(tiers: &Tiers, sink: &mut Sink) -> anyhow::Result<u64> 
             if let Some(email) = &person.email {
                 sheet.write_string(number, 7, email.as_str())?;
             }
-            if row.has_photo {
+            if row.envelope.photo_key.is_some() {
                 let address = format!("{PUBLIC_URL}/registrations/{reference}/photo");
                 sheet.write_string(number, 8, address)?;
             }

@@ -107,24 +107,24 @@ impl<'a> People<'a> {
         testkit::registration(self.keyring, number, reference, city)
     }
 
+    /// Stores a made-up registration; one whose reference is taken is drawn again, as intake does.
+    pub(crate) async fn insert(&self, store: &dyn Store) -> anyhow::Result<()> {
+        loop {
+            match store.insert(&self.draw()).await? {
+                Inserted::New => return Ok(()),
+                Inserted::SameReference => {}
+                other => anyhow::bail!("not inserted: {other:?}"),
+            }
+        }
+    }
+
     /// Puts `count` people into `store`.
     pub(crate) async fn fill(&self, store: &dyn Store, count: u32) -> anyhow::Result<()> {
         futures::stream::iter(0..count)
-            .map(async |_| insert(store, self.draw()).await)
+            .map(async |_| self.insert(store).await)
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await
-    }
-}
-
-/// Stores a made-up registration; a reference that is taken is drawn again, as intake does.
-pub(crate) async fn insert(store: &dyn Store, mut new: Registration) -> anyhow::Result<()> {
-    loop {
-        match store.insert(&new).await? {
-            Inserted::New => return Ok(()),
-            Inserted::SameReference => new.reference = Reference::from_random(random()),
-            other => anyhow::bail!("not inserted: {other:?}"),
-        }
     }
 }
 

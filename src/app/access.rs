@@ -13,7 +13,7 @@ use crate::{
         paste::plain,
         seal::{Keyring, Tag, TagOf, random},
     },
-    store::{Session, Store, StoreError},
+    store::{Session, Sessions, StoreError},
 };
 
 /// How long the sign-in link of the first start is good.
@@ -39,7 +39,7 @@ enum TokenKind {
 
 /// The way in for staff.
 pub struct Access {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Sessions>,
     keyring: Arc<Keyring>,
     admin: Tag,
 }
@@ -47,7 +47,11 @@ pub struct Access {
 impl Access {
     /// Lets in whoever has `admin_token`, or a session in `store`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>, admin_token: &SecretString) -> Self {
+    pub fn new(
+        store: Arc<dyn Sessions>,
+        keyring: Arc<Keyring>,
+        admin_token: &SecretString,
+    ) -> Self {
         let admin = tag_of(&keyring, TokenKind::Admin, admin_token.expose_secret());
         Self {
             store,

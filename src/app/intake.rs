@@ -9,13 +9,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 use uuid::{NoContext, Uuid};
-use zeroize::Zeroizing;
 
 use crate::{
-    domain::registration::{NewRegistration, Reference, Registration, StoredPhoto},
-    foundation::seal::{Keyring, Tag, TagOf, random},
+    domain::registration::{
+        Envelope, NewRegistration, Person, Reference, Registration, StoredPhoto,
+    },
+    foundation::seal::{Keyring, TagOf, random},
     photos::{Photos, PhotosError},
-    store::{Inserted, Store, StoreError},
+    store::{Inserted, Records, StoreError},
 };
 
 /// Draws before giving up on finding a free reference; even with a thousand million registrations
@@ -55,7 +56,7 @@ pub enum IntakeError {
 /// What intake works with.
 #[derive(Clone)]
 pub struct Intake {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Records>,
     photos: Photos,
     keyring: Arc<Keyring>,
     tracker: TaskTracker,
@@ -65,7 +66,7 @@ impl Intake {
     /// Intake into these tiers; `tracker` is what a shutdown waits for.
     #[must_use]
     pub fn new(
-        store: Arc<dyn Store>,
+        store: Arc<dyn Records>,
         photos: Photos,
         keyring: Arc<Keyring>,
         tracker: TaskTracker,
@@ -102,9 +103,9 @@ impl Intake {
             now.as_second().cast_unsigned(),
             now.subsec_nanosecond().cast_unsigned(),
         ));
-        let registration = self.seal(new, id, now).await?;
+        let (person, registration) = self.seal(new, id, now).await?;
         let photo = registration.photo.clone();
-        let result = self.insert(registration).await;
+        let result = self.insert(&person, registration).await;
         let stored = matches!(
             &result,
             Ok(Registered {
@@ -126,50 +127,46 @@ impl Intake {
         new: NewRegistration,
         id: Uuid,
         now: Timestamp,
-    ) -> Result<Registration, IntakeError> {
+    ) -> Result<(Person, Registration), IntakeError> {
         let photo = match new.photo {
             Some(photo) => Some(self.photos.put(id, photo).await?),
             None => None,
         };
         let person = new.person;
-        let number = person
-            .document_number
-            .as_ref()
-            .map(|number| Zeroizing::new(number.normalised()));
-        let key = new.idempotency_key.as_ref();
-        Ok(Registration {
+        let city = new.city.code;
+        let envelope = Envelope {
             id,
             reference: Reference::from_random(random()),
-            city: new.city.code,
+            city,
             registered_at: Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now),
-            sealed: person.seal(&self.keyring, id),
-            document_tag: number
-                .as_ref()
-                .map(|number| self.keyring.tag(TagOf::Document, &[number.as_bytes()])),
-            idempotency_tag: key.map(|key| {
+            photo_key: photo.as_ref().map(|photo| photo.key),
+        };
+        let registration = Registration {
+            id,
+            reference: envelope.reference,
+            city,
+            registered_at: envelope.registered_at,
+            sealed: person.seal(&self.keyring, &envelope),
+            document_tag: person.document_tag(&self.keyring),
+            idempotency_tag: new.idempotency_key.map(|key| {
                 self.keyring
                     .tag(TagOf::IdempotencyKey, &[key.as_str().as_bytes()])
             }),
-            content_tag: self.keyring.tag(
-                TagOf::Content,
-                &[
-                    person.name.as_str().as_bytes(),
-                    new.city.code.as_str().as_bytes(),
-                    number.as_ref().map_or(b"", |number| number.as_bytes()),
-                    person
-                        .email
-                        .as_ref()
-                        .map_or(b"", |email| email.as_str().as_bytes()),
-                    photo
-                        .as_ref()
-                        .map_or(b"", |photo| Tag::as_bytes(&photo.digest)),
-                ],
+            content_tag: person.content_tag(
+                &self.keyring,
+                city,
+                photo.as_ref().map(|photo| &photo.digest),
             ),
             photo,
-        })
+        };
+        Ok((person, registration))
     }
 
-    async fn insert(&self, mut registration: Registration) -> Result<Registered, IntakeError> {
+    async fn insert(
+        &self,
+        person: &Person,
+        mut registration: Registration,
+    ) -> Result<Registered, IntakeError> {
         for _ in 0..DRAWS {
             match self.store.insert(&registration).await? {
                 Inserted::New => {
@@ -192,10 +189,11 @@ impl Intake {
                 Inserted::SameDocument => return Err(IntakeError::AlreadyRegistered),
                 Inserted::SameReference => {
                     registration.reference = Reference::from_random(random());
+                    registration.sealed = person.seal(&self.keyring, &registration.envelope());
                 }
             }
         }
-        Err(StoreError::Corrupt("no free reference was found".into()).into())
+        Err(StoreError::Unusable("no free reference was found".into()).into())
     }
 
     async fn discard(&self, photo: Option<StoredPhoto>) {

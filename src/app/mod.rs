@@ -9,5 +9,6 @@ pub mod board;
 pub mod charts;
 pub mod health;
 pub mod intake;
+pub mod markers;
 pub mod report;
 pub mod sweep;

@@ -1,9 +1,9 @@
 //! The sweep: removes photos that no record names.
 //!
 //! Such a photo is left when the process dies between photo and record. The sweep is conservative:
-//! it looks only at photos older than a day that were sealed with this register's keys, asks the
-//! store about each, twice, and does nothing when the store does not answer. `serve` runs it every
-//! few hours; `padron sweep` runs it once.
+//! it looks only at photos older than a day that are this register's, asks the store about each,
+//! twice, and does nothing when the store does not answer, lacks records that were seen before, or
+//! would have many photos go. `serve` runs it every few hours; `padron sweep` runs it once.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    app::markers::Census,
     foundation::clock::now,
     photos::{Photos, PhotosError},
     store::{Store, StoreError},
@@ -31,6 +32,10 @@ const EVERY: Duration = Duration::from_hours(6);
 
 /// Photos that the store is asked about at once.
 const BATCH: usize = 500;
+
+/// Photos that a sweep may always remove; beyond, only up to one in so many of those it saw.
+const FEW: u64 = 20;
+const SHARE: u64 = 100;
 
 /// What a sweep did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,14 +58,37 @@ pub enum SweepError {
     /// The photos are sealed with the keys of another register.
     #[error("the photo store is another register's; is it the right one?")]
     Foreign,
+    /// The record store lacks registrations that were seen before: their photos would go.
+    #[error("{0} registrations are missing of those that were here; restore the newest backup")]
+    Fewer(u64),
+    /// More would go than what crashes leave.
+    #[error(
+        "{unnamed} of {seen} photos have no record, which is more than crashes leave; nothing was removed: if the records are whole, run `padron sweep --at-most {unnamed}`"
+    )]
+    TooMany {
+        /// Photos without a record.
+        unnamed: u64,
+        /// Photos old enough to be asked about.
+        seen: u64,
+    },
     /// The photo store failed.
     #[error(transparent)]
-    Photos(#[from] PhotosError),
+    Photos(PhotosError),
 }
 
-/// Removes the photos put before `before` that no record names, now and `second_look` later. Does
-/// nothing for a store without records, or with another register's photos: a wrong one would condemn
-/// every photo.
+impl From<PhotosError> for SweepError {
+    fn from(error: PhotosError) -> Self {
+        match error {
+            PhotosError::Foreign => Self::Foreign,
+            error => Self::Photos(error),
+        }
+    }
+}
+
+/// Removes the photos put before `before` that no record names, now and `second_look` later, if there
+/// are `at_most` so many of them; without that, 1 % of those it saw, or 20. Does nothing for a store
+/// without records, with fewer than were seen, or with another register's photos: a wrong one would
+/// condemn every photo.
 ///
 /// # Errors
 /// When either tier does not answer, or is not this register's.
@@ -69,12 +97,20 @@ pub async fn sweep_once(
     photos: &Photos,
     before: Timestamp,
     second_look: Duration,
+    at_most: Option<u64>,
 ) -> Result<Swept, SweepError> {
     if store.totals().await?.counts.is_empty() {
         return Err(SweepError::Empty);
     }
-    if !photos.claim().await? {
-        return Err(SweepError::Foreign);
+    let known = photos.marker().await?;
+    if let Some(census) = Census::of(store).await? {
+        if known.is_some_and(|known| known.register != census.marker.register) {
+            return Err(SweepError::Foreign);
+        }
+        let missing = census.missing(known);
+        if missing > 0 {
+            return Err(SweepError::Fewer(missing));
+        }
     }
     let mut swept = Swept {
         seen: 0,
@@ -86,6 +122,13 @@ pub async fn sweep_once(
     while let Some(keys) = batches.try_next().await.map_err(|error| error.1)? {
         swept.seen += keys.len() as u64;
         unnamed.extend(store.unnamed(&keys).await?);
+    }
+    let (found, seen) = (unnamed.len() as u64, swept.seen);
+    if found > at_most.unwrap_or(FEW.max(seen / SHARE)) {
+        return Err(SweepError::TooMany {
+            unnamed: found,
+            seen,
+        });
     }
     if !unnamed.is_empty() && !second_look.is_zero() {
         // The clocks of two servers may be a day apart, and what seems old be on its way.
@@ -116,7 +159,7 @@ pub async fn run(store: &dyn Store, photos: &Photos, stop: CancellationToken) {
         .is_some()
     {
         pause = EVERY;
-        let sweeping = sweep_once(store, photos, now() - MIN_AGE, SECOND_LOOK);
+        let sweeping = sweep_once(store, photos, now() - MIN_AGE, SECOND_LOOK, None);
         let Some(swept) = stop.run_until_cancelled(sweeping).await else {
             return;
         };

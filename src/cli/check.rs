@@ -1,10 +1,13 @@
-//! `padron check`: whether everything that is registered can be opened, as after a restored backup.
+//! `padron check`: whether everything that is registered is there and as it was stored, as after a restored
+//! backup: every box opens beside what stands in clear, every tag and every photo is its person's.
 
 use anyhow::{Context as _, bail};
 
-use super::visit::{named, references, visit};
+use super::visit::{Register, named, visit};
 use crate::{
+    app::markers::Census,
     domain::registration::{Person, Registration},
+    foundation::seal::TagOf,
     photos::PhotosError,
     server::config::Config,
     server::tiers::Tiers,
@@ -18,33 +21,71 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
 }
 
 async fn check(tiers: &Tiers) -> anyhow::Result<()> {
-    let registered = references(&*tiers.store).await?;
-    let damaged = visit(&*tiers.store, &registered, async |registration| {
+    let mut faults = Vec::new();
+    let known = tiers.markers.read().await?;
+    if let Some(census) = Census::of(&*tiers.store).await? {
+        let missing = census.missing(known);
+        if missing > 0 {
+            faults.push(format!(
+                "{missing} registrations are missing of those that were here; {} are there",
+                census.there
+            ));
+        }
+    }
+    let register = Register::read(&*tiers.store).await?;
+    let registered = &register.references;
+    let damaged = visit(&*tiers.store, registered, async |registration| {
         is_damaged(&registration, tiers).await
     })
     .await
     .context("the check ended early")?;
+    faults.extend(
+        register
+            .is_counted_right()
+            .err()
+            .map(|fault| fault.to_string()),
+    );
     if !damaged.is_empty() {
-        bail!("cannot be opened: {}", named(&damaged));
+        faults.push(format!("damaged or changed: {}", named(&damaged)));
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.join("; "));
     }
     println!(
-        "{} registrations can be opened, with their photos",
+        "{} registrations are as they were stored, with their photos",
         registered.len()
     );
     Ok(())
 }
 
+/// Whether anything of it is not as it was stored, its tags and its photo included.
 async fn is_damaged(registration: &Registration, tiers: &Tiers) -> anyhow::Result<bool> {
-    let (id, reference) = (registration.id, registration.reference);
-    if let Err(error) = Person::open(&tiers.keyring, id, &registration.sealed) {
-        tracing::warn!(%reference, %error, "a record cannot be opened");
+    let reference = registration.reference;
+    let keyring = &*tiers.keyring;
+    let person = match Person::open(keyring, &registration.envelope(), &registration.sealed) {
+        Ok(person) => person,
+        Err(error) => {
+            tracing::warn!(%reference, %error, "a record cannot be opened");
+            return Ok(true);
+        }
+    };
+    let photo = registration.photo.as_ref();
+    let digest = photo.map(|photo| &photo.digest);
+    if registration.document_tag != person.document_tag(keyring)
+        || registration.content_tag != person.content_tag(keyring, registration.city, digest)
+    {
+        tracing::warn!(%reference, "a record's tags are not those of its person");
         return Ok(true);
     }
-    let Some(photo) = &registration.photo else {
+    let Some(photo) = photo else {
         return Ok(false);
     };
-    match tiers.photos.open(id, photo).await {
-        Ok(_) => Ok(false),
+    match tiers.photos.open(registration.id, photo).await {
+        Ok(image) if keyring.tag(TagOf::Photo, &[&image]) == photo.digest => Ok(false),
+        Ok(_) => {
+            tracing::warn!(%reference, "a photo is not the one that was registered");
+            Ok(true)
+        }
         Err(error @ (PhotosError::Missing(_) | PhotosError::Sealed(..))) => {
             tracing::warn!(%reference, %error, "a photo cannot be opened");
             Ok(true)

@@ -6,7 +6,7 @@
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::visit::{named, references, visit};
+use super::visit::{Register, named, visit};
 use crate::{
     domain::registration::Registration,
     photos::{PhotosError, PhotosUrl},
@@ -34,7 +34,9 @@ impl Copy {
             ..config.clone()
         };
         let there = Tiers::open(&there).await.context("the register to copy")?;
-        let here = Tiers::open(config)
+        let register = there.register.as_ref();
+        let register = register.context("the records to copy are away")?.id;
+        let here = Tiers::open_to_copy(config, register)
             .await
             .context("the register to copy to")?;
         let copied = copy(&there, &here).await;
@@ -60,7 +62,9 @@ impl Copy {
 }
 
 async fn copy(there: &Tiers, here: &Tiers) -> anyhow::Result<()> {
-    let source = references(&*there.store).await?;
+    let source = Register::read(&*there.store).await?;
+    source.is_counted_right().context("try again")?;
+    let source = source.references;
     let damaged = visit(&*there.store, &source, async |registration| {
         copy_one(&registration, there, here).await
     })
@@ -72,7 +76,7 @@ async fn copy(there: &Tiers, here: &Tiers) -> anyhow::Result<()> {
             named(&damaged)
         );
     }
-    let target = references(&*here.store).await?;
+    let target = Register::read(&*here.store).await?.references;
     let more: Vec<_> = target.difference(&source).copied().collect();
     if !more.is_empty() {
         bail!(
@@ -80,6 +84,7 @@ async fn copy(there: &Tiers, here: &Tiers) -> anyhow::Result<()> {
             named(&more)
         );
     }
+    here.markers.set(&*here.store).await?;
     println!(
         "{} registrations are here, with their photos, and no others",
         target.len()

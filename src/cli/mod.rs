@@ -54,13 +54,16 @@ enum Command {
         /// Only photos at least this old, in hours; below 24 only while no server runs
         #[arg(long, default_value_t = MIN_AGE.as_secs() / 3600)]
         min_age: u64,
+        /// Remove up to so many, whatever share of the photos they are [default: 1 % of them, or 20]
+        #[arg(long)]
+        at_most: Option<u64>,
     },
     /// Erase a registration and its photo, as the person asked; restart a running server afterwards
     Erase {
         /// The reference that the person was given
         reference: String,
     },
-    /// Open every record and photo, as after a restored backup; status 0 when all can be
+    /// Open every record and photo, as after a restored backup; status 0 when all are there and as they were stored
     Check,
     /// Copy a register here from other tiers, while no server runs on either; run again, it goes on or only looks
     Copy(copy::Copy),
@@ -72,6 +75,8 @@ enum Command {
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Whatever is made on a disk from here on is its owner's only, whichever library makes it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -155,7 +160,9 @@ async fn perform(config: Config, command: Command) -> anyhow::Result<()> {
         }
         Command::Healthcheck => healthcheck::run(&config).await,
         Command::Seed(seed) => seed.run(&config).await,
-        Command::Sweep { min_age } => sweep(&config, Duration::from_hours(min_age)).await,
+        Command::Sweep { min_age, at_most } => {
+            sweep(&config, Duration::from_hours(min_age), at_most).await
+        }
         Command::Erase { reference } => erase(&config, &reference).await,
         Command::Check => check::run(&config).await,
         Command::Copy(copy) => copy.run(&config).await,
@@ -163,11 +170,18 @@ async fn perform(config: Config, command: Command) -> anyhow::Result<()> {
     }
 }
 
-async fn sweep(config: &Config, min_age: Duration) -> anyhow::Result<()> {
+async fn sweep(config: &Config, min_age: Duration, at_most: Option<u64>) -> anyhow::Result<()> {
     let tiers = Tiers::open(config).await?;
     // With an age of none no server runs, and nothing is on its way.
     let second_look = SECOND_LOOK.min(min_age);
-    let swept = sweep_once(&*tiers.store, &tiers.photos, now() - min_age, second_look).await;
+    let swept = sweep_once(
+        &*tiers.store,
+        &tiers.photos,
+        now() - min_age,
+        second_look,
+        at_most,
+    )
+    .await;
     tiers.store.close().await;
     let swept = swept.context("the sweep ended early")?;
     println!("{} photos looked at, {} removed", swept.seen, swept.removed);

@@ -1,14 +1,15 @@
 //! Every registration of a store, one after the other: what `copy` and `check` do something with.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::bail;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::progress_bar;
 use crate::{
+    domain::city::CityCode,
     domain::registration::{Reference, Registration},
-    store::{Snapshot, Store},
+    store::{Row, Snapshot, Store},
 };
 
 /// Registrations under way at once; each may hold the largest photo twice, sealed and open.
@@ -17,23 +18,44 @@ const AT_ONCE: usize = 16;
 /// References that an error names.
 const NAMED: usize = 5;
 
-/// All that is registered at one moment, as often as it is counted.
-pub(super) async fn references(store: &dyn Store) -> anyhow::Result<HashSet<Reference>> {
-    let Snapshot {
-        counts, mut blocks, ..
-    } = store.rows(None).await?;
-    let mut references = HashSet::new();
-    while let Some(block) = blocks.recv().await {
-        references.extend(block?.into_iter().map(|row| row.reference));
+/// All that is registered at one moment, and whether that is what is counted.
+pub(super) struct Register {
+    pub(super) references: HashSet<Reference>,
+    counted: BTreeMap<CityCode, u64>,
+    found: BTreeMap<CityCode, u64>,
+}
+
+impl Register {
+    pub(super) async fn read(store: &dyn Store) -> anyhow::Result<Self> {
+        let Snapshot {
+            counts, mut blocks, ..
+        } = store.rows(None).await?;
+        let (mut references, mut found) = (HashSet::new(), BTreeMap::new());
+        while let Some(block) = blocks.recv().await {
+            for Row { envelope, .. } in block? {
+                references.insert(envelope.reference);
+                *found.entry(envelope.city).or_default() += 1;
+            }
+        }
+        Ok(Self {
+            references,
+            counted: counts,
+            found,
+        })
     }
-    let counted: u64 = counts.values().sum();
-    if counted != references.len() as u64 {
-        bail!(
-            "{counted} registrations are counted and {} are there; try again",
-            references.len()
-        );
+
+    /// Fails unless each city has as many as are counted.
+    pub(super) fn is_counted_right(&self) -> anyhow::Result<()> {
+        let sum = |counts: &BTreeMap<_, u64>| counts.values().sum::<u64>();
+        if self.counted != self.found || sum(&self.found) != self.references.len() as u64 {
+            bail!(
+                "{} registrations are counted and {} are there, or not in the cities where they are counted",
+                sum(&self.counted),
+                self.references.len()
+            );
+        }
+        Ok(())
     }
-    Ok(references)
 }
 
 /// Calls `visit` with each of the registrations, but for those erased meanwhile, and gives the references

@@ -4,6 +4,7 @@
 //! validated; whatever names a person prints nothing of it.
 
 pub mod city;
+pub mod marker;
 pub mod photo;
 pub mod registration;
 pub mod totals;

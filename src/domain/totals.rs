@@ -1,8 +1,9 @@
 //! How many people each city has, as counted by reports: what the chart shows.
 //!
-//! Pure: [`Totals::merge`] decides what a finished report changes. Each count carries the time of
-//! the snapshot that it was read from, so that a slow report never overwrites what a later one saw,
-//! on whichever replica and in whichever order the two end.
+//! Pure: [`Totals::merge`] decides what a finished report changes. Each count carries the sequence
+//! number of the snapshot that it was read from, so that a slow report never overwrites what a later
+//! one saw, on whichever replica and in whichever order the two end. Times are for people to read:
+//! no clock decides which snapshot is later.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,9 @@ use crate::domain::city::CityCode;
 /// What one snapshot of the store counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counted {
+    /// Which of two snapshots of a store is later: the number that the store gave it. Snapshots
+    /// between which nothing was written may share one.
+    pub sequence: u64,
     /// When the snapshot was taken.
     pub as_of: Timestamp,
     /// The only city that was counted; `None` when all were, so that absence means zero.
@@ -27,7 +31,9 @@ pub struct Counted {
 pub struct CityCount {
     /// Registrations.
     pub count: u64,
-    /// When the snapshot that counted them was taken.
+    /// Of the snapshot that counted them.
+    pub sequence: u64,
+    /// When that was taken.
     pub as_of: Timestamp,
 }
 
@@ -38,7 +44,9 @@ pub struct Totals {
     pub version: u64,
     /// Every city ever counted; one that was erased since stays, with a count of zero.
     pub cities: BTreeMap<CityCode, CityCount>,
-    /// When the newest snapshot in it was taken.
+    /// Of the latest snapshot in it.
+    pub sequence: u64,
+    /// When that was taken.
     pub as_of: Timestamp,
 }
 
@@ -49,17 +57,22 @@ impl Totals {
         let nothing = Self {
             version: 0,
             cities: BTreeMap::new(),
-            as_of: Timestamp::MIN,
+            sequence: 0,
+            as_of: counted.as_of,
         };
         nothing.merge(counted)
     }
 
-    /// The next version after a count: of each city that was counted, the newer count stays.
+    /// The next version after a count: of each city that was counted, the count of the later snapshot
+    /// stays.
     #[must_use]
     pub fn merge(&self, counted: &Counted) -> Self {
         let mut next = self.clone();
         next.version += 1;
-        next.as_of = self.as_of.max(counted.as_of);
+        if self.sequence <= counted.sequence {
+            next.sequence = counted.sequence;
+            next.as_of = counted.as_of;
+        }
         let absent = counted
             .city
             .map_or_else(|| self.cities.keys().copied().collect(), |city| vec![city]);
@@ -70,12 +83,13 @@ impl Totals {
         for (city, count) in counts {
             let newer = CityCount {
                 count,
+                sequence: counted.sequence,
                 as_of: counted.as_of,
             };
             next.cities
                 .entry(city)
                 .and_modify(|known| {
-                    if known.as_of <= newer.as_of {
+                    if known.sequence <= newer.sequence {
                         *known = newer;
                     }
                 })
@@ -114,9 +128,11 @@ mod tests {
         format!("{number:05}").parse().unwrap()
     }
 
-    fn counted(second: i64, city: Option<u8>, counts: &[(u8, u64)]) -> Counted {
+    /// Of the `sequence`th snapshot, which was taken so many seconds after the epoch.
+    fn counted(sequence: u32, city: Option<u8>, counts: &[(u8, u64)]) -> Counted {
         Counted {
-            as_of: Timestamp::from_second(second).unwrap(),
+            sequence: sequence.into(),
+            as_of: Timestamp::from_second(sequence.into()).unwrap(),
             city: city.map(code),
             counts: counts
                 .iter()
@@ -151,6 +167,20 @@ mod tests {
         assert_eq!(slow.as_of, Timestamp::from_second(30).unwrap());
     }
 
+    #[test]
+    fn a_clock_that_was_ahead_freezes_nothing() {
+        let tomorrow = Counted {
+            as_of: Timestamp::from_second(86_400).unwrap(),
+            ..counted(10, None, &[(1, 5), (2, 7)])
+        };
+        let next = Totals::first(&tomorrow).merge(&counted(11, None, &[(1, 6), (2, 8)]));
+        assert_eq!(next.largest_first(), [(code(2), 8), (code(1), 6)]);
+        assert_eq!(next.as_of, Timestamp::from_second(11).unwrap());
+        // Nothing was written in between.
+        let same = Totals::first(&tomorrow).merge(&counted(10, None, &[(1, 5), (2, 7)]));
+        assert_eq!(same.as_of, Timestamp::from_second(10).unwrap());
+    }
+
     proptest! {
         #[test]
         fn reports_may_end_in_any_order(
@@ -167,7 +197,7 @@ mod tests {
                         .zip(counts)
                         .filter(|&(number, _)| city.is_none_or(|only| only == number))
                         .collect();
-                    counted(i64::try_from(second).unwrap() + 2, city, &counts)
+                    counted(u32::try_from(second).unwrap() + 2, city, &counts)
                 })
                 .collect();
             let start = Totals::first(&counted(1, None, &[]));

@@ -205,7 +205,8 @@ impl From<StoreError> for Problem {
 impl From<Arc<StoreError>> for Problem {
     fn from(error: Arc<StoreError>) -> Self {
         let kind = match *error {
-            StoreError::Corrupt(_) => Kind::Internal,
+            // Asking again would not help.
+            StoreError::Corrupt(_) | StoreError::Unusable(_) => Kind::Internal,
             StoreError::Unavailable(_) | StoreError::Uncertain(_) | StoreError::ForeignKeys => {
                 Kind::Unavailable
             }
@@ -218,9 +219,10 @@ impl From<PhotosError> for Problem {
     fn from(error: PhotosError) -> Self {
         let kind = match error {
             PhotosError::Missing(_) | PhotosError::Sealed(..) => Kind::Internal,
-            PhotosError::Unavailable(_) | PhotosError::Folder(_) | PhotosError::Late => {
-                Kind::Unavailable
-            }
+            PhotosError::Unavailable(_)
+            | PhotosError::Folder(_)
+            | PhotosError::Late
+            | PhotosError::Foreign => Kind::Unavailable,
         };
         Self::new(kind).caused_by(error)
     }

@@ -9,6 +9,7 @@ mod url;
 
 use std::{
     fs, io, iter,
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -26,6 +27,7 @@ use self::s3::bucket_of;
 pub use self::s3::{S3, S3Style};
 pub use self::url::PhotosUrl;
 use crate::{
+    domain::marker::{Marker, NotOurs},
     domain::photo::Photo,
     domain::registration::{PhotoKey, StoredPhoto},
     foundation::seal::{DataKey, Keyring, OpenError, TagOf},
@@ -33,8 +35,11 @@ use crate::{
 
 const PREFIX: &str = "photos";
 
-/// Says with which keys the photos beside it are sealed.
-const CLAIM: &str = "keyring";
+/// The marker of the register whose photos lie beside it.
+const MARKER: &str = "register";
+
+/// What a ping writes.
+const PING: &str = "ping";
 
 /// How long one call to the object store may take.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -58,6 +63,9 @@ pub enum PhotosError {
     /// The object is not what was put.
     #[error("photo {0} cannot be opened: {1}")]
     Sealed(Uuid, #[source] OpenError),
+    /// The photos are another register's, or the marker that says so is damaged.
+    #[error("the photo store is another register's, or its marker is damaged")]
+    Foreign,
 }
 
 /// The photo tier.
@@ -66,7 +74,14 @@ pub struct Photos {
     objects: Arc<dyn ObjectStore>,
     keyring: Arc<Keyring>,
     /// Where a killed process leaves unfinished files, which the object store itself never lists.
-    folder: Option<PathBuf>,
+    folder: Option<Folder>,
+}
+
+/// The open folder, by what names it on its disk.
+#[derive(Clone)]
+struct Folder {
+    path: PathBuf,
+    identity: (u64, u64),
 }
 
 impl Photos {
@@ -80,8 +95,12 @@ impl Photos {
         match url {
             PhotosUrl::File(folder) => {
                 let objects = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
+                let found = fs::metadata(folder).map_err(PhotosError::Folder)?;
                 Ok(Self {
-                    folder: Some(folder.join(PREFIX)),
+                    folder: Some(Folder {
+                        path: folder.clone(),
+                        identity: (found.dev(), found.ino()),
+                    }),
                     ..Self::new(Arc::new(objects), keyring)
                 })
             }
@@ -161,8 +180,10 @@ impl Photos {
     }
 
     async fn put_sealed(&self, key: PhotoKey, sealed: Bytes) -> Result<(), PhotosError> {
-        let path = path(key);
-        let putting = within(self.objects.put(&path, sealed.into()));
+        let putting = async {
+            self.is_still_there()?;
+            within(self.objects.put(&path(key), sealed.into())).await
+        };
         measured("put", putting).await.map(drop)
     }
 
@@ -240,45 +261,66 @@ impl Photos {
         let Some(folder) = self.folder.clone() else {
             return Ok(0);
         };
-        let removing = tokio::task::spawn_blocking(move || remove_unfinished(&folder, time));
+        let removing =
+            tokio::task::spawn_blocking(move || remove_unfinished(&folder.path.join(PREFIX), time));
         let removed = removing.await.map_err(object_store::Error::from)?;
         removed.map_err(PhotosError::Folder)
     }
 
-    /// Remembers in the store with which keys its photos are sealed, unless it remembers that already.
-    /// Whether they are these.
+    /// The marker of the register whose photos these are.
+    ///
+    /// # Errors
+    /// [`PhotosError::Foreign`], or when the store is away or late.
+    pub async fn marker(&self) -> Result<Option<Marker>, PhotosError> {
+        let path = Path::from(MARKER);
+        match within(async { self.objects.get(&path).await?.bytes().await }).await {
+            Ok(text) => Marker::parse(&text, &self.keyring)
+                .map(Some)
+                .map_err(|NotOurs| PhotosError::Foreign),
+            Err(error) => self.is_missing(error).await.map(|()| None),
+        }
+    }
+
+    /// Keeps the marker beside the photos.
     ///
     /// # Errors
     /// When the store is away or late.
-    pub async fn claim(&self) -> Result<bool, PhotosError> {
-        let path = Path::from(CLAIM);
-        let own = Bytes::copy_from_slice(self.keyring.fingerprint().as_bytes());
-        let known = within(async { self.objects.get(&path).await?.bytes().await }).await;
-        match known {
-            Ok(known) => Ok(known == own),
-            Err(error) => {
-                self.is_missing(error).await?;
-                within(self.objects.put(&path, own.into())).await?;
-                Ok(true)
-            }
-        }
+    pub async fn put_marker(&self, marker: &Marker) -> Result<(), PhotosError> {
+        self.is_still_there()?;
+        let text = marker.to_text(&self.keyring).into();
+        let path = Path::from(MARKER);
+        within(self.objects.put(&path, text)).await.map(drop)
     }
 
-    /// Whether the store answers.
+    /// Whether the store answers and takes photos: a byte is put, always under one name.
     ///
     /// # Errors
-    /// When it is away or late.
+    /// When it is away, full, late, or the folder was removed or replaced.
     pub async fn ping(&self) -> Result<(), PhotosError> {
-        measured("ping", self.look()).await
+        let pinging = async {
+            self.is_still_there()?;
+            let path = Path::from(PING);
+            within(self.objects.put(&path, "1".into())).await.map(drop)
+        };
+        measured("ping", pinging).await
+    }
+
+    /// Fails once the folder was unmounted, removed or replaced: what is put then is lost.
+    fn is_still_there(&self) -> Result<(), PhotosError> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let found = fs::metadata(&folder.path).map_err(PhotosError::Folder)?;
+        if (found.dev(), found.ino()) == folder.identity {
+            return Ok(());
+        }
+        Err(PhotosError::Folder(io::Error::other(
+            "it was replaced; put it back, or restart padron",
+        )))
     }
 
     async fn look(&self) -> Result<(), PhotosError> {
-        if let Some(root) = self.folder.as_deref().and_then(std::path::Path::parent) {
-            // A folder that was unmounted has no object either, and is not there.
-            tokio::fs::metadata(root)
-                .await
-                .map_err(PhotosError::Folder)?;
-        }
+        self.is_still_there()?;
         // A bucket that is not there has no object either: only a list tells the two apart.
         let nothing = Path::from_iter([PREFIX, "none"]);
         let listing = async { self.objects.list(Some(&nothing)).try_next().await };
@@ -293,6 +335,10 @@ fn remove_unfinished(folder: &std::path::Path, time: Timestamp) -> io::Result<u6
     let mut removed = 0;
     for entry in folder.read_dir()? {
         let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            removed += remove_unfinished(&entry.path(), time)?;
+            continue;
+        }
         if !entry.file_name().to_string_lossy().contains('#') {
             continue;
         }
@@ -330,8 +376,11 @@ fn told(error: &object_store::Error) -> String {
     io.map_or_else(|| kind.to_owned(), |io| format!("{kind} ({})", io.kind()))
 }
 
+/// `photos/ab/abcdef01-…`: in 256 folders by the first two digits, because one folder of a million
+/// files makes backups crawl, and its lock is what uploads would wait for.
 fn path(key: PhotoKey) -> Path {
-    Path::from_iter([PREFIX, &key.0.to_string()])
+    let name = key.0.to_string();
+    Path::from_iter([PREFIX, &name[..2], &name])
 }
 
 /// A photo that is moved to another name, or a record that is given another's photo, does not open.
@@ -359,7 +408,7 @@ async fn measured<T>(
         Err(PhotosError::Unavailable(_) | PhotosError::Folder(_)) => "unavailable",
         Err(PhotosError::Late) => "late",
         Err(PhotosError::Missing(_)) => "missing",
-        Err(PhotosError::Sealed(..)) => "corrupt",
+        Err(PhotosError::Sealed(..) | PhotosError::Foreign) => "corrupt",
     };
     metrics::histogram!(
         "padron_photos_operation_duration_seconds", "operation" => operation, "outcome" => outcome

@@ -31,6 +31,9 @@ use crate::{
 /// Reports that may stream at once; each holds a snapshot of the store and a few MiB.
 const REPORTS: usize = 4;
 
+/// How long the last count may take.
+const RAISING: Duration = Duration::from_secs(1);
+
 /// How long letting go of the tiers may take once the drain is over.
 const ENDING: Duration = Duration::from_secs(10);
 
@@ -68,7 +71,9 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
     let first_start =
         is_embedded(&config) && config.admin_token.is_none() && !admin_token_path(&config).exists();
     let metrics = telemetry::metrics()?;
-    let app = state(&config, Tiers::open(&config).await?, &shutdown)?;
+    let tiers = Tiers::open(&config).await?;
+    let markers = tiers.markers.clone();
+    let app = state(&config, tiers, &shutdown)?;
     metrics::gauge!(
         "padron_build_info", "version" => env!("CARGO_PKG_VERSION"), "replica" => app.instance.to_string()
     )
@@ -88,6 +93,10 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
         app.health.clone(),
     );
     background.spawn("board", &stop, async move |stop| board.follow(stop).await);
+    let (raising, records) = (markers.clone(), app.store.clone());
+    background.spawn("markers", &stop, async move |stop| {
+        raising.follow(&*records, stop).await;
+    });
     background.spawn("sweep", &stop, async move |stop| {
         sweep::run(&*store, &photos, stop).await;
     });
@@ -118,6 +127,11 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
 
     drained.cancel();
     let ending = async {
+        // Whoever was registered since the last look counts as well.
+        let raising = markers.raise(&*app.store);
+        if !matches!(tokio::time::timeout(RAISING, raising).await, Ok(Ok(_))) {
+            tracing::warn!("the markers of the register stay as they were");
+        }
         app.store.close().await;
         background.end().await;
     };
@@ -139,6 +153,7 @@ pub fn state(config: &Config, tiers: Tiers, shutdown: &Shutdown) -> anyhow::Resu
         store,
         photos,
         keyring,
+        ..
     } = tiers;
     let upload_memory = usize::try_from(config.upload_memory)? * 1024 * 1024;
     let board = Board::new(store.clone(), cities.clone());

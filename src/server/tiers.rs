@@ -6,23 +6,31 @@
 
 use std::{
     fs, io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
+use futures::StreamExt as _;
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use super::config::{self, Config};
 use crate::{
-    app::{access::new_token, intake::Intake},
+    app::{
+        access::new_token,
+        intake::Intake,
+        markers::{Markers, MarkersError},
+    },
     domain::city::Cities,
     foundation::chart,
     foundation::seal::{KeyFileError, Keyring, write_private},
-    photos::{Photos, PhotosUrl},
-    store::{self, Guard, Store, StoreError, StoreUrl},
+    photos::{Photos, PhotosError, PhotosUrl},
+    store::{self, Admission, Expected, Guard, Register, Store, StoreError, StoreUrl},
 };
 
 /// How long a record store on a server may take to say whose keys it was sealed with; it may come later.
@@ -38,6 +46,78 @@ pub struct Tiers {
     pub photos: Photos,
     /// Keys and tags.
     pub keyring: Arc<Keyring>,
+    /// What tells that records were lost.
+    pub markers: Markers,
+    /// Which register it is; `None` while its records are away.
+    pub register: Option<Register>,
+}
+
+fn catalogue(config: &Config) -> anyhow::Result<Cities> {
+    match &config.cities {
+        Some(path) => {
+            let cities = Cities::read(path).map_err(anyhow::Error::new);
+            let cities = cities.and_then(drawable);
+            cities.with_context(|| format!("PADRON_CITIES: {}", path.display()))
+        }
+        None => Cities::embedded().context("the built-in catalogue"),
+    }
+}
+
+/// What is here beside the records.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// A marker of this register.
+    Register(Uuid),
+    /// No marker, and yet photos.
+    Photos,
+    /// Neither.
+    Nothing,
+}
+
+/// Asks the markers. A photo store on a server may be away; the sweep asks it again before it removes anything.
+async fn known_register(markers: &Markers, photos: &Photos) -> anyhow::Result<Known> {
+    if let Some(marker) = markers.read_file()? {
+        // Only whether the two are of one register.
+        let both = tokio::time::timeout(ADMISSION, markers.read()).await;
+        if let Ok(Err(
+            error @ (MarkersError::Differ | MarkersError::Photos(PhotosError::Foreign)),
+        )) = both
+        {
+            return Err(error).context("PADRON_PHOTOS");
+        }
+        return Ok(Known::Register(marker.register));
+    }
+    let ask = async {
+        if let Some(marker) = photos.marker().await? {
+            return Ok(Known::Register(marker.register));
+        }
+        let first = photos.put_before(Timestamp::MAX).next().await;
+        Ok(first.transpose()?.map_or(Known::Nothing, |_| Known::Photos))
+    };
+    match tokio::time::timeout(ADMISSION, ask).await {
+        Ok(Err(PhotosError::Foreign)) => Err(PhotosError::Foreign).context("PADRON_PHOTOS"),
+        Ok(Ok(known)) => Ok(known),
+        Ok(Err(_)) | Err(_) => Ok(Known::Nothing),
+    }
+}
+
+/// Fails when records were here and none is; says in the log when some are missing.
+async fn is_not_lost(
+    store: &dyn Store,
+    markers: &Markers,
+    register: &Register,
+) -> anyhow::Result<()> {
+    let Some(known) = markers.read_file()? else {
+        return Ok(());
+    };
+    let there: u64 = store.totals().await?.counts.values().sum();
+    let missing = known.registered.saturating_sub(there + register.erased);
+    if missing > 0 && there == 0 {
+        bail!(
+            "PADRON_STORE: it is empty, but {missing} registrations were here; restore them from their backup"
+        );
+    }
+    Ok(())
 }
 
 impl Tiers {
@@ -46,47 +126,115 @@ impl Tiers {
     /// # Errors
     /// One sentence that names the setting or file, and what to do.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
-        let cities = match &config.cities {
-            Some(path) => {
-                let cities = Cities::read(path).map_err(anyhow::Error::new);
-                let cities = cities.and_then(drawable);
-                cities.with_context(|| format!("PADRON_CITIES: {}", path.display()))?
-            }
-            None => Cities::embedded().context("the built-in catalogue")?,
-        };
+        Self::open_as(config, None).await
+    }
+
+    /// Opens them to copy `register` there, so that its records may not be there yet.
+    ///
+    /// # Errors
+    /// As [`Tiers::open`], or when another register is there.
+    pub async fn open_to_copy(config: &Config, register: Uuid) -> anyhow::Result<Self> {
+        Self::open_as(config, Some(register)).await
+    }
+
+    async fn open_as(config: &Config, copy_of: Option<Uuid>) -> anyhow::Result<Self> {
+        let cities = catalogue(config)?;
         if config.s3.access_key.is_some() != config.s3.secret_key.is_some() {
             bail!(
                 "PADRON_S3_ACCESS_KEY, PADRON_S3_SECRET_KEY: one is missing; set both or neither"
             );
         }
         make_folders(config)?;
+        let (keyring, to_make) = read_keyring(config)?;
+        let photos = Photos::connect(&config.photos, &config.s3, keyring.clone())
+            .context("PADRON_PHOTOS: the photo store cannot be opened")?;
+        let file = is_embedded(config).then(|| marker_path(config));
+        let markers = Markers::new(file, photos.clone(), keyring.clone());
+        let known = known_register(&markers, &photos).await;
+        // Before the database, which would be made.
+        if let StoreUrl::Sqlite(database) = &config.store
+            && copy_of.is_none()
+            && !database.exists()
+            && !matches!(known, Ok(Known::Nothing))
+        {
+            bail!(
+                "PADRON_STORE: {} is missing, but keys or photos of a register are here; restore it from its backup, or move the photos and {} away to begin a new register",
+                database.display(),
+                marker_path(config).display()
+            );
+        }
         let store = store::connect(&config.store).await.map_err(|error| {
             anyhow::anyhow!("PADRON_STORE: {error}; name another store or mend this one")
         })?;
-        let (keyring, made) = open_keyring(config)?;
-        let guard = Guard::new(store, keyring.fingerprint());
-        let admitted = if is_embedded(config) {
+        if is_embedded(config) {
+            let register = store.register().await.context("PADRON_STORE")?;
+            if to_make && (register.is_some() || !matches!(known, Ok(Known::Nothing))) {
+                return Err(missing_keys(config));
+            }
+            // Before the markers, which would only say that they are not of these keys.
+            if register.is_some_and(|register| !register.keyring.matches(&keyring.fingerprint())) {
+                return Err(foreign_keys(config));
+            }
+        }
+        let known = known?;
+        if to_make {
+            let path = &config.keys_file;
+            keyring
+                .create(path)
+                .with_context(|| format!("PADRON_KEYS_FILE: {} cannot be made", path.display()))?;
+        }
+        let expected = match (copy_of, known) {
+            (Some(register), Known::Register(known)) if register != known => {
+                bail!("keys or photos here are another register's than the one to copy")
+            }
+            (Some(register), _) => Expected::CopyOf(register),
+            (None, Known::Register(register)) => Expected::This(register),
+            (None, Known::Nothing | Known::Photos) => Expected::Any,
+        };
+        let guard = Guard::new(
+            store.clone(),
+            Admission {
+                keyring: keyring.fingerprint(),
+                keys: keyring.keys().to_vec(),
+                register: expected,
+            },
+        );
+        let admit = async {
+            // Photos without a marker: it was removed, and with it what tells whose they are.
+            if known == Known::Photos && copy_of.is_none() && store.register().await?.is_none() {
+                return Err(StoreError::Unusable(
+                    "it is empty, but photos of a register are here; restore the records from their backup".into(),
+                ));
+            }
             guard.admit().await
+        };
+        let admitted = if is_embedded(config) {
+            admit.await.map(Some)
         } else {
             // It may come later: the guard asks again, and lets nothing through before.
-            match tokio::time::timeout(ADMISSION, guard.admit()).await {
-                Ok(Err(StoreError::Unavailable(_) | StoreError::Uncertain(_))) | Err(_) => Ok(()),
-                Ok(answer) => answer,
+            match tokio::time::timeout(ADMISSION, admit).await {
+                Ok(Err(StoreError::Unavailable(_) | StoreError::Uncertain(_))) | Err(_) => Ok(None),
+                Ok(answer) => answer.map(Some),
             }
         };
-        match admitted {
-            Ok(()) => {}
-            Err(StoreError::ForeignKeys) => return Err(foreign_keys(config, made)),
+        let register = match admitted {
+            Ok(register) => register,
+            Err(StoreError::ForeignKeys) => return Err(foreign_keys(config)),
             Err(error) => return Err(error).context("PADRON_STORE"),
+        };
+        if let Some(register) = &register
+            && copy_of.is_none()
+            && is_embedded(config)
+        {
+            is_not_lost(&guard, &markers, register).await?;
         }
-        let (store, keyring) = (Arc::new(guard), Arc::new(keyring));
-        let photos = Photos::connect(&config.photos, &config.s3, keyring.clone())
-            .context("PADRON_PHOTOS: the photo store cannot be opened")?;
         Ok(Self {
             cities: Arc::new(cities),
-            store,
+            store: Arc::new(guard),
             photos,
             keyring,
+            markers,
+            register,
         })
     }
 
@@ -190,7 +338,7 @@ fn make_folders(config: &Config) -> anyhow::Result<()> {
         } else {
             folder
         };
-        fs::create_dir_all(folder)
+        make_private_folder(folder)
             .and_then(|()| tempfile_in(folder))
             .map_err(|error| {
                 anyhow::anyhow!(
@@ -202,6 +350,25 @@ fn make_folders(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Makes a folder for its owner only, and those above it that lack; their names are on disk before returning.
+fn make_private_folder(folder: &Path) -> io::Result<()> {
+    let absent = folder.ancestors().take_while(|folder| !folder.exists());
+    let made: Vec<_> = absent.filter_map(Path::parent).collect();
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    for parent in made {
+        let parent = if parent == Path::new("") {
+            Path::new(".")
+        } else {
+            parent
+        };
+        fs::File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
 /// Finds out whether files can be made in `folder`.
 fn tempfile_in(folder: &Path) -> io::Result<()> {
     let probe = folder.join(format!(".padron-{}", std::process::id()));
@@ -209,41 +376,43 @@ fn tempfile_in(folder: &Path) -> io::Result<()> {
     fs::remove_file(probe)
 }
 
-/// The key file, and whether it was made just now.
-fn open_keyring(config: &Config) -> anyhow::Result<(Keyring, bool)> {
+/// Where embedded tiers keep the marker of their register.
+#[must_use]
+pub fn marker_path(config: &Config) -> PathBuf {
+    config.keys_file.with_file_name("register")
+}
+
+/// The key file, or fresh keys and that the file is to be made.
+fn read_keyring(config: &Config) -> anyhow::Result<(Arc<Keyring>, bool)> {
     let path = &config.keys_file;
     let shown = path.display();
     match Keyring::read(path) {
-        Ok(keyring) => Ok((keyring, false)),
+        Ok(keyring) => Ok((Arc::new(keyring), false)),
         Err(KeyFileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
             if !is_embedded(config) {
                 bail!(
                     "PADRON_KEYS_FILE: {shown} is missing; make it once with `padron keys create` and give every replica the same"
                 );
             }
-            let keyring = Keyring::generate();
-            keyring
-                .create(path)
-                .with_context(|| format!("PADRON_KEYS_FILE: {shown} cannot be made"))?;
-            Ok((keyring, true))
+            if marker_path(config).exists() {
+                return Err(missing_keys(config));
+            }
+            Ok((Arc::new(Keyring::generate()), true))
         }
         Err(error) => bail!("PADRON_KEYS_FILE: {shown}: {error}"),
     }
 }
 
-fn foreign_keys(config: &Config, made: bool) -> anyhow::Error {
-    let path = &config.keys_file;
-    let shown = path.display();
-    if !made {
-        return anyhow::anyhow!(
-            "PADRON_KEYS_FILE: {shown} is not the key file that the record store was sealed with; name the right one"
-        );
-    }
-    let missing = anyhow::anyhow!(
-        "PADRON_KEYS_FILE: {shown} is missing, and the record store was sealed with it; restore it from its backup"
-    );
-    match fs::remove_file(path) {
-        Ok(()) => missing,
-        Err(error) => missing.context(format!("{shown} was made and cannot be removed: {error}")),
-    }
+fn missing_keys(config: &Config) -> anyhow::Error {
+    anyhow::anyhow!(
+        "PADRON_KEYS_FILE: {} is missing, and the record store was sealed with it; restore it from its backup",
+        config.keys_file.display()
+    )
+}
+
+fn foreign_keys(config: &Config) -> anyhow::Error {
+    anyhow::anyhow!(
+        "PADRON_KEYS_FILE: {} is not the key file that the record store was sealed with; name the right one",
+        config.keys_file.display()
+    )
 }

@@ -1,5 +1,5 @@
-//! What stands before every store: it lets nothing through until the key file is known to be the
-//! store's own, and measures every call.
+//! What stands before every store: it lets nothing through until the store is known to hold the register
+//! that the key file belongs to, and measures every call.
 
 use std::{
     sync::Arc,
@@ -9,51 +9,116 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
-use super::{Inserted, Session, Snapshot, Store, StoreError};
+use super::{
+    Boards, Claim, Inserted, Records, Register, Session, Sessions, Snapshot, Snapshots, Store,
+    StoreError,
+};
 use crate::{
     domain::city::CityCode,
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
-    foundation::seal::Tag,
+    foundation::seal::{KeyId, Tag},
 };
 
 /// How long a call waits for a store that was away since the start.
 const ADMISSION: Duration = Duration::from_secs(8);
 
-/// A store and the fingerprint of the keys that its records must be sealed with.
+/// What a store must be before anything gets through.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// Fingerprint of the key file.
+    pub keyring: Tag,
+    /// The keys of the key file; the last one seals.
+    pub keys: Vec<KeyId>,
+    /// Which register it must hold.
+    pub register: Expected,
+}
+
+/// Which register a store must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Any; one that holds none yet begins a new one.
+    Any,
+    /// This one, whose keys or photos are here; a store that holds none has lost it.
+    This(Uuid),
+    /// This one, or none yet: it is being copied here.
+    CopyOf(Uuid),
+}
+
+/// A store that is asked, before anything gets through, whether it is the right one.
 ///
 /// A store that is away at the start is asked at the first call that reaches it.
 pub struct Guard {
     store: Arc<dyn Store>,
-    keyring: Tag,
-    admitted: OnceCell<()>,
+    admission: Admission,
+    admitted: OnceCell<Register>,
 }
 
 impl Guard {
-    /// Guards `store`, whose records are sealed with the keys of this fingerprint.
+    /// Guards `store`, which must be as `admission` says.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, keyring: Tag) -> Self {
+    pub fn new(store: Arc<dyn Store>, admission: Admission) -> Self {
         Self {
             store,
-            keyring,
+            admission,
             admitted: OnceCell::new(),
         }
     }
 
-    /// Asks the store, once, whether its records are sealed with these keys.
+    /// Asks the store, once, whether it holds the register that these keys belong to, and begins one
+    /// where none is missed.
     ///
     /// # Errors
-    /// [`StoreError::ForeignKeys`] when they are not, or whatever kept the store from answering.
-    pub async fn admit(&self) -> Result<(), StoreError> {
-        let ask = async || {
-            let known = measured("claim", self.store.claim(&self.keyring)).await?;
-            known
-                .matches(&self.keyring)
-                .then_some(())
-                .ok_or(StoreError::ForeignKeys)
+    /// [`StoreError::ForeignKeys`] or [`StoreError::Unusable`] when it does not, or whatever kept the
+    /// store from answering.
+    pub async fn admit(&self) -> Result<Register, StoreError> {
+        self.admitted.get_or_try_init(|| self.ask()).await.cloned()
+    }
+
+    async fn ask(&self) -> Result<Register, StoreError> {
+        let own = &self.admission;
+        let known = measured("register", self.store.register()).await?;
+        let id = match (&known, own.register) {
+            (Some(known), _) => known.id,
+            (None, Expected::Any) => Uuid::new_v4(),
+            (None, Expected::CopyOf(id)) => id,
+            (None, Expected::This(_)) => {
+                return Err(unusable(
+                    "it is empty, but keys or photos of a register are here; restore the records from their backup",
+                ));
+            }
         };
-        self.admitted.get_or_try_init(ask).await.copied()
+        let check = |known: &Register| {
+            if !known.keyring.matches(&own.keyring) {
+                return Err(StoreError::ForeignKeys);
+            }
+            if let Expected::This(id) | Expected::CopyOf(id) = own.register
+                && id != known.id
+            {
+                return Err(unusable(
+                    "it holds another register than the one whose keys or photos are here",
+                ));
+            }
+            match known.keys.iter().find(|key| !own.keys.contains(key)) {
+                Some(lacking) => Err(unusable(&format!(
+                    "its records are sealed with key {lacking}, which the key file lacks; restore the key file from its backup"
+                ))),
+                None => Ok(()),
+            }
+        };
+        // Before the claim, which would add a key to it.
+        known.as_ref().map(check).transpose()?;
+        let key = own.keys.last().copied();
+        let claim = Claim {
+            id,
+            keyring: own.keyring,
+            key: key.ok_or_else(|| unusable("the key file holds no key"))?,
+        };
+        let known = measured("claim", self.store.claim(&claim)).await?;
+        check(&known)?;
+        Ok(known)
     }
 
     async fn pass<T>(
@@ -70,6 +135,10 @@ impl Guard {
     }
 }
 
+fn unusable(why: &str) -> StoreError {
+    StoreError::Unusable(why.into())
+}
+
 async fn measured<T>(
     operation: &'static str,
     call: impl Future<Output = Result<T, StoreError>>,
@@ -80,7 +149,9 @@ async fn measured<T>(
         Ok(_) => "ok",
         Err(StoreError::Unavailable(_)) => "unavailable",
         Err(StoreError::Uncertain(_)) => "uncertain",
-        Err(StoreError::Corrupt(_) | StoreError::ForeignKeys) => "corrupt",
+        Err(StoreError::Corrupt(_) | StoreError::ForeignKeys | StoreError::Unusable(_)) => {
+            "corrupt"
+        }
     };
     metrics::histogram!(
         "padron_store_operation_duration_seconds", "operation" => operation, "outcome" => outcome
@@ -90,7 +161,7 @@ async fn measured<T>(
 }
 
 #[async_trait]
-impl Store for Guard {
+impl Records for Guard {
     async fn insert(&self, registration: &Registration) -> Result<Inserted, StoreError> {
         self.pass("insert", self.store.insert(registration)).await
     }
@@ -103,6 +174,13 @@ impl Store for Guard {
         self.pass("erase", self.store.erase(reference)).await
     }
 
+    async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
+        self.pass("unnamed", self.store.unnamed(keys)).await
+    }
+}
+
+#[async_trait]
+impl Snapshots for Guard {
     async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
         self.pass("rows", self.store.rows(city)).await
     }
@@ -110,11 +188,10 @@ impl Store for Guard {
     async fn totals(&self) -> Result<Counted, StoreError> {
         self.pass("totals", self.store.totals()).await
     }
+}
 
-    async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
-        self.pass("unnamed", self.store.unnamed(keys)).await
-    }
-
+#[async_trait]
+impl Boards for Guard {
     async fn board(&self, version: u64) -> Result<Option<Totals>, StoreError> {
         self.pass("board", self.store.board(version)).await
     }
@@ -122,7 +199,10 @@ impl Store for Guard {
     async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError> {
         self.pass("save_board", self.store.save_board(totals)).await
     }
+}
 
+#[async_trait]
+impl Sessions for Guard {
     async fn add_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError> {
         self.pass("add_session", self.store.add_session(session, now))
             .await
@@ -136,9 +216,16 @@ impl Store for Guard {
         self.pass("end_session", self.store.end_session(tag, now))
             .await
     }
+}
 
-    async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError> {
-        self.pass("claim", self.store.claim(keyring)).await
+#[async_trait]
+impl Store for Guard {
+    async fn register(&self) -> Result<Option<Register>, StoreError> {
+        self.pass("register", self.store.register()).await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Register, StoreError> {
+        self.pass("claim", self.store.claim(claim)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

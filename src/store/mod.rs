@@ -8,7 +8,7 @@ mod guard;
 mod mongo;
 mod sqlite;
 
-pub use self::guard::Guard;
+pub use self::guard::{Admission, Expected, Guard};
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, sync::Arc};
 
@@ -20,11 +20,11 @@ use uuid::Uuid;
 
 use crate::{
     domain::city::CityCode,
-    domain::registration::{PhotoKey, Reference, Registration},
+    domain::registration::{Envelope, PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::{
         path::local_path,
-        seal::{Sealed, Tag},
+        seal::{KeyId, Sealed, Tag},
     },
 };
 
@@ -46,6 +46,9 @@ pub enum StoreError {
     /// Its records were sealed with the keys of another file.
     #[error("the record store was sealed with another key file")]
     ForeignKeys,
+    /// It stays so until somebody mends the setting or the store.
+    #[error("the record store cannot be used: {0}")]
+    Unusable(#[source] Cause),
 }
 
 /// What a backend said; never shown to a client.
@@ -68,22 +71,40 @@ pub enum Inserted {
 /// What a report needs of a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Record id, for opening `sealed`.
-    pub id: Uuid,
-    /// What the citizen keeps.
-    pub reference: Reference,
-    /// City of residence.
-    pub city: CityCode,
-    /// When, to the millisecond.
-    pub registered_at: Timestamp,
-    /// The person, closed.
+    /// What stands in clear.
+    pub envelope: Envelope,
+    /// The person, closed beside `envelope`.
     pub sealed: Sealed,
-    /// Whether there is a photo.
-    pub has_photo: bool,
+}
+
+/// Which register a store holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// Drawn when it was begun; its copies keep it.
+    pub id: Uuid,
+    /// Fingerprint of the key file that its records are sealed with.
+    pub keyring: Tag,
+    /// Every key that ever sealed records of it, in no order.
+    pub keys: Vec<KeyId>,
+    /// Registrations erased since it was begun.
+    pub erased: u64,
+}
+
+/// Whose a store shall be.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// The register's id, if it is begun now.
+    pub id: Uuid,
+    /// Fingerprint of the key file.
+    pub keyring: Tag,
+    /// The key that seals from now on.
+    pub key: KeyId,
 }
 
 /// One moment of the store.
 pub struct Snapshot {
+    /// Which of two moments is later.
+    pub sequence: u64,
     /// When, by the store's own clock, which all replicas share; never later than the moment itself.
     pub as_of: Timestamp,
     /// Registrations per city; cities without any are absent.
@@ -105,9 +126,9 @@ pub struct Session {
     pub expires_at: Timestamp,
 }
 
-/// Where records live.
+/// The registrations.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Records: Send + Sync + 'static {
     /// Stores a registration, durably, or tells which unique tag is taken. When both the idempotency
     /// tag and another are taken, the answer is [`Inserted::SameKey`]. A record with the same id as
     /// `registration` is itself: an insert that is sent again succeeds.
@@ -120,23 +141,36 @@ pub trait Store: Send + Sync + 'static {
     /// of any number of racing calls exactly one gets it.
     async fn erase(&self, reference: Reference) -> Result<Option<Registration>, StoreError>;
 
+    /// Those of `keys` that no record names.
+    async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError>;
+}
+
+/// Moments of the store. Which of two is later says their sequence number, which grows with every
+/// insert and every erasure and depends on no clock that anybody may set.
+#[async_trait]
+pub trait Snapshots: Send + Sync + 'static {
     /// The rows of one city or of all, as they stand at one moment after the call; what is written
     /// later is in neither the counts nor the rows.
     async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError>;
 
-    /// Registrations per city at one moment after the call, as [`Store::rows`] counts them.
+    /// Registrations per city at one moment after the call, as [`Snapshots::rows`] counts them.
     async fn totals(&self) -> Result<Counted, StoreError>;
+}
 
-    /// Those of `keys` that no record names.
-    async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError>;
-
+/// The saved board.
+#[async_trait]
+pub trait Boards: Send + Sync + 'static {
     /// The saved board, if its version is above `version`.
     async fn board(&self, version: u64) -> Result<Option<Totals>, StoreError>;
 
     /// Saves the board if its version is the one after the saved one (1 when none is); of any number
     /// of racing saves of one version exactly one is `true`.
     async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError>;
+}
 
+/// Who is signed in.
+#[async_trait]
+pub trait Sessions: Send + Sync + 'static {
     /// Adds a session. Sessions that have expired at `now` may be removed.
     async fn add_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError>;
 
@@ -146,12 +180,19 @@ pub trait Store: Send + Sync + 'static {
     /// Removes a session that has not expired at `now`; of any number of racing calls exactly one
     /// gets it.
     async fn end_session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError>;
+}
 
-    /// Remembers `keyring` as the fingerprint of the key file that this store's records are sealed
-    /// with, unless it remembers one already; returns the one that it remembers.
-    async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError>;
+/// A whole record store. What needs only a part of it names that part.
+#[async_trait]
+pub trait Store: Records + Snapshots + Boards + Sessions {
+    /// Which register this is; `None` before the first claim.
+    async fn register(&self) -> Result<Option<Register>, StoreError>;
 
-    /// Whether the store answers.
+    /// Makes this the register that `claim` names, unless it is one already, and returns which it is.
+    /// The sealing key of the claim is remembered when it is that very register's.
+    async fn claim(&self, claim: &Claim) -> Result<Register, StoreError>;
+
+    /// Whether the store answers and takes writes; it makes one.
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Finishes what was begun and lets go; called once, last.

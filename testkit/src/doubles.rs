@@ -12,7 +12,10 @@ use padron::{
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::seal::Tag,
-    store::{Inserted, Session, Snapshot, Store, StoreError},
+    store::{
+        Boards, Claim, Inserted, Records, Register, Session, Sessions, Snapshot, Snapshots, Store,
+        StoreError,
+    },
 };
 
 /// The cause of every fault, which nobody outside may be told.
@@ -32,9 +35,9 @@ pub enum Fault {
 /// A call, as far as faults tell calls apart.
 #[derive(Clone, Copy, Debug)]
 pub enum Call<'a> {
-    /// [`Store::insert`].
+    /// [`Records::insert`].
     Insert,
-    /// [`Store::unnamed`], asked about these.
+    /// [`Records::unnamed`], asked about these.
     Unnamed(&'a [PhotoKey]),
     /// [`Store::claim`].
     Claim,
@@ -96,7 +99,7 @@ async fn meet<T>(
 }
 
 #[async_trait]
-impl Store for FailingStore {
+impl Records for FailingStore {
     async fn insert(&self, registration: &Registration) -> Result<Inserted, StoreError> {
         match self.fault(Call::Insert) {
             Some(Fault::ReferenceTaken) => Ok(Inserted::SameReference),
@@ -112,6 +115,14 @@ impl Store for FailingStore {
         self.call(Call::Other, self.inner.erase(reference)).await
     }
 
+    async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
+        self.call(Call::Unnamed(keys), self.inner.unnamed(keys))
+            .await
+    }
+}
+
+#[async_trait]
+impl Snapshots for FailingStore {
     async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
         self.call(Call::Other, self.inner.rows(city)).await
     }
@@ -119,12 +130,10 @@ impl Store for FailingStore {
     async fn totals(&self) -> Result<Counted, StoreError> {
         self.call(Call::Other, self.inner.totals()).await
     }
+}
 
-    async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
-        self.call(Call::Unnamed(keys), self.inner.unnamed(keys))
-            .await
-    }
-
+#[async_trait]
+impl Boards for FailingStore {
     async fn board(&self, version: u64) -> Result<Option<Totals>, StoreError> {
         self.call(Call::Other, self.inner.board(version)).await
     }
@@ -132,7 +141,10 @@ impl Store for FailingStore {
     async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError> {
         self.call(Call::Other, self.inner.save_board(totals)).await
     }
+}
 
+#[async_trait]
+impl Sessions for FailingStore {
     async fn add_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError> {
         self.call(Call::Other, self.inner.add_session(session, now))
             .await
@@ -146,9 +158,16 @@ impl Store for FailingStore {
         self.call(Call::Other, self.inner.end_session(tag, now))
             .await
     }
+}
 
-    async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError> {
-        self.call(Call::Claim, self.inner.claim(keyring)).await
+#[async_trait]
+impl Store for FailingStore {
+    async fn register(&self) -> Result<Option<Register>, StoreError> {
+        self.call(Call::Other, self.inner.register()).await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Register, StoreError> {
+        self.call(Call::Claim, self.inner.claim(claim)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use padron::{
     domain::city::CityCode,
     domain::photo::MediaType,
     domain::registration::{
-        DocumentNumber, IdempotencyKey, PhotoKey, Reference, Registration, StoredPhoto,
+        DocumentNumber, Envelope, IdempotencyKey, PhotoKey, Reference, Registration, StoredPhoto,
     },
     foundation::seal::{DataKey, Keyring, Tag, TagOf},
 };
@@ -21,7 +21,7 @@ pub fn time(millisecond: i64) -> Timestamp {
 /// By which a document is found.
 pub fn document_tag(keyring: &Keyring, number: &str) -> Tag {
     let number = DocumentNumber::parse(number).unwrap();
-    keyring.tag(TagOf::Document, &[number.as_str().as_bytes()])
+    keyring.tag(TagOf::Document, &[number.normalised().as_bytes()])
 }
 
 /// By which a request is found that was sent before.
@@ -46,13 +46,19 @@ pub fn registration(
 ) -> Registration {
     let number_bytes = number.to_be_bytes();
     let registered_at = time(number.into());
-    let id = id(registered_at, number_bytes);
-    Registration {
-        id,
+    let envelope = Envelope {
+        id: id(registered_at, number_bytes),
         reference,
         city,
         registered_at,
-        sealed: person(number).seal(keyring, id),
+        photo_key: Some(photo_key(number)),
+    };
+    Registration {
+        id: envelope.id,
+        reference,
+        city,
+        registered_at,
+        sealed: person(number).seal(keyring, &envelope),
         document_tag: Some(document_tag(keyring, &document(number))),
         idempotency_tag: Some(idempotency_tag(keyring, &format!("key-{number:08}"))),
         content_tag: keyring.tag(TagOf::Content, &[&number_bytes]),

@@ -86,6 +86,13 @@ impl TestApp {
         Self::build(self.place, &[], |tiers| tiers).await
     }
 
+    /// Why a restart over the same tiers is refused.
+    pub(crate) async fn cannot_restart(self) -> String {
+        self.app.store.close().await;
+        let opened = Tiers::open(&config(&self.place, &[])).await;
+        format!("{:#}", opened.err().expect("it starts"))
+    }
+
     async fn build(place: Place, more: &[&str], change: impl FnOnce(Tiers) -> Tiers) -> Self {
         let config = config(&place, more);
         let shutdown = Shutdown::new(Duration::from_secs(5));

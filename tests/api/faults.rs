@@ -185,6 +185,7 @@ async fn reports_that_end_while_the_store_fails_slowly_do_not_wait_for_each_othe
     assert_eq!(app.get("/totals").await.status, 200);
     assert_eq!(calls.load(Ordering::Relaxed), 3, "looked, counted, saved");
     let counted = Counted {
+        sequence: 1,
         as_of: now(),
         city: None,
         counts: [].into(),

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use padron::{
     app::report::{self, Format, ReportError, ReportSpec},
     domain::city::{Cities, CityCode},
-    domain::registration::{Person, PersonName, Reference},
+    domain::registration::{Envelope, Person, PersonName, PhotoKey, Reference},
     domain::totals::Counted,
     foundation::lang::Lang,
     foundation::seal::{Keyring, random},
@@ -34,6 +34,7 @@ fn rig(format: Format, rows: u64) -> Rig {
     let city: CityCode = "11001".parse().unwrap();
     let (blocks, receiver) = mpsc::channel(1);
     let snapshot = Snapshot {
+        sequence: 1,
         as_of: "2026-11-21T12:00:00Z".parse().unwrap(),
         counts: BTreeMap::from([(city, rows)]),
         blocks: receiver,
@@ -77,19 +78,21 @@ impl Rig {
 
     fn block(&self) -> Vec<Row> {
         let row = |_| {
-            let id = Uuid::now_v7();
+            let envelope = Envelope {
+                id: Uuid::now_v7(),
+                reference: Reference::from_random(random()),
+                city: self.city,
+                registered_at: "2026-11-21T12:00:00Z".parse().unwrap(),
+                photo_key: Some(PhotoKey(Uuid::now_v7())),
+            };
             let person = Person {
                 name: PersonName::parse("Ana María Ñáñez").unwrap(),
                 document_number: None,
                 email: None,
             };
             Row {
-                id,
-                reference: Reference::from_random(random()),
-                city: self.city,
-                registered_at: "2026-11-21T12:00:00Z".parse().unwrap(),
-                sealed: person.seal(&self.keyring, id),
-                has_photo: true,
+                envelope,
+                sealed: person.seal(&self.keyring, &envelope),
             }
         };
         (0..BLOCK_ROWS).map(row).collect()
@@ -220,5 +223,38 @@ async fn rows_that_are_not_those_counted_break_the_download() {
             }
         };
         assert!(matches!(error, ReportError::Torn));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_whose_key_is_missing_or_whose_envelope_was_changed_breaks_the_report_and_is_named() {
+    for (changed, why) in [
+        (false, "which the key file does not hold"),
+        (true, "damaged"),
+    ] {
+        let mut rig = rig(Format::Csv, BLOCK);
+        let sealing = if changed {
+            rig.keyring.clone()
+        } else {
+            Arc::new(Keyring::generate())
+        };
+        let own = std::mem::replace(&mut rig.keyring, sealing);
+        let mut block = rig.block();
+        rig.keyring = own;
+        let reference = Reference::from_random(random());
+        if changed {
+            block[7].envelope.reference = reference;
+        }
+        rig.hand_out(vec![Ok(block)]);
+        let error = loop {
+            if let Err(error) = rig.stream.next().await.expect("it is whole") {
+                break error.to_string();
+            }
+        };
+        assert!(error.contains(why), "{error}");
+        assert!(
+            !changed || error.contains(&reference.to_string()),
+            "{error}"
+        );
     }
 }

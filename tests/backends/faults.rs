@@ -10,6 +10,7 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use padron::{
     app::sweep::{SweepError, Swept, sweep_once},
+    domain::marker::Marker,
     domain::registration::PhotoKey,
     foundation::seal::Keyring,
     photos::{Photos, PhotosError},
@@ -23,8 +24,11 @@ use crate::{
     doubles::{FailingObjects, Refused},
     photos::{Tier, in_memory, path, small},
     store::sqlite_file,
-    support::{photo_key, plain, registration},
+    support::{claim_of, photo_key, plain, registration},
 };
+
+/// However many have no record.
+const ANY: Option<u64> = Some(u64::MAX);
 
 /// Several batches of the sweep, with one that is not full.
 const PHOTOS: u32 = 1_201;
@@ -51,7 +55,7 @@ async fn store_with_a_record() -> (Arc<dyn Store>, TempDir) {
 async fn a_sweep_refuses_to_believe_an_empty_store() {
     let (store, _folder) = sqlite_file().await;
     let (tier, keys) = unnamed_photos().await;
-    let swept = sweep_once(&*store, &tier.photos, Timestamp::MAX, Duration::ZERO).await;
+    let swept = sweep_once(&*store, &tier.photos, Timestamp::MAX, Duration::ZERO, ANY).await;
     assert!(matches!(swept, Err(SweepError::Empty)), "{swept:?}");
     assert_eq!(left(&tier, &keys).await, keys);
 }
@@ -80,7 +84,7 @@ async fn a_sweep_removes_nothing_when_the_store_is_away() {
     let away = FailingStore::over(store, |call| {
         matches!(call, Call::Unnamed(_)).then_some(Fault::Away(Duration::ZERO))
     });
-    let swept = sweep_once(&*away, &tier.photos, Timestamp::MAX, Duration::ZERO).await;
+    let swept = sweep_once(&*away, &tier.photos, Timestamp::MAX, Duration::ZERO, ANY).await;
     assert!(matches!(swept, Err(SweepError::Store(_))), "{swept:?}");
     assert_eq!(left(&tier, &keys).await, keys);
 }
@@ -104,7 +108,7 @@ async fn a_sweep_removes_nothing_before_it_has_asked_about_everything() {
             None
         }
     });
-    let swept = sweep_once(&*failing, &tier.photos, Timestamp::MAX, Duration::ZERO).await;
+    let swept = sweep_once(&*failing, &tier.photos, Timestamp::MAX, Duration::ZERO, ANY).await;
     assert!(matches!(swept, Err(SweepError::Store(_))), "{swept:?}");
     let asked = std::mem::take(&mut *asked.lock().unwrap());
     assert!(!asked.is_empty() && asked.len() < keys.len());
@@ -128,6 +132,7 @@ async fn a_sweep_asks_again_before_it_removes_anything() {
         &tier.photos,
         Timestamp::MAX,
         Duration::from_secs(1),
+        None,
     );
     let (swept, ()) = tokio::join!(sweep, register);
     assert_eq!(
@@ -141,15 +146,34 @@ async fn a_sweep_asks_again_before_it_removes_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_leaves_anothers_photos() {
+async fn a_sweep_leaves_the_photos_of_another_register_and_of_one_that_lost_records() {
     let (store, _folder) = store_with_a_record().await;
     let (tier, keys) = unnamed_photos().await;
-    assert!(tier.photos.claim().await.unwrap());
+    let register = store.claim(&claim_of(&tier.keyring)).await.unwrap().id;
+    let sweep = async |photos: &Photos| {
+        sweep_once(&*store, photos, Timestamp::MAX, Duration::ZERO, ANY).await
+    };
+    let mark = async |register: Uuid, registered: u64| {
+        let marker = Marker {
+            register,
+            registered,
+        };
+        tier.photos.put_marker(&marker).await.unwrap();
+    };
+    mark(register, 2).await;
+    let swept = sweep(&tier.photos).await;
+    assert!(matches!(swept, Err(SweepError::Fewer(1))), "{swept:?}");
     let others = Photos::new(tier.objects.clone(), Arc::new(Keyring::generate()));
-    let swept = sweep_once(&*store, &others, Timestamp::MAX, Duration::ZERO).await;
+    let swept = sweep(&others).await;
+    assert!(matches!(swept, Err(SweepError::Foreign)), "{swept:?}");
+    mark(Uuid::new_v4(), 1).await;
+    let swept = sweep(&tier.photos).await;
     assert!(matches!(swept, Err(SweepError::Foreign)), "{swept:?}");
     assert_eq!(left(&tier, &keys).await, keys);
-    assert!(tier.photos.claim().await.unwrap());
+
+    mark(register, 1).await;
+    let swept = sweep(&tier.photos).await.unwrap();
+    assert_eq!(swept.removed, u64::from(PHOTOS));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +181,7 @@ async fn a_sweep_stops_when_a_photo_cannot_be_removed() {
     let (store, _folder) = store_with_a_record().await;
     let (tier, keys) = unnamed_photos().await;
     let (photos, objects) = refusing(&tier, Refused::RemovalsAfter(10));
-    let swept = sweep_once(&*store, &photos, Timestamp::MAX, Duration::ZERO).await;
+    let swept = sweep_once(&*store, &photos, Timestamp::MAX, Duration::ZERO, ANY).await;
     assert!(matches!(swept, Err(SweepError::Photos(_))), "{swept:?}");
     assert_eq!(*objects.removals.lock().unwrap(), 11, "it went on");
     assert_eq!(left(&tier, &keys).await.len(), keys.len() - 10);
@@ -169,7 +193,7 @@ async fn a_sweep_stops_when_the_photos_cannot_be_listed() {
     let (tier, keys) = unnamed_photos().await;
     for listed in [0, 1, keys.len() - 1] {
         let (photos, _) = refusing(&tier, Refused::ListAfter(listed));
-        let swept = sweep_once(&*store, &photos, Timestamp::MAX, Duration::ZERO).await;
+        let swept = sweep_once(&*store, &photos, Timestamp::MAX, Duration::ZERO, ANY).await;
         assert!(matches!(swept, Err(SweepError::Photos(_))), "{swept:?}");
         assert!(left(&tier, &keys).await.len() >= keys.len() - listed);
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -9,13 +10,18 @@ use futures::future::join_all;
 use padron::{
     domain::totals::Totals,
     foundation::seal::Keyring,
-    store::{Guard, Inserted, Session, Store, StoreError},
+    store::{
+        Admission, Boards, Expected, Guard, Inserted, Records, Session, Sessions, Snapshots, Store,
+        StoreError,
+    },
 };
 use testkit::{Call, FailingStore, Fault};
 
+use uuid::Uuid;
+
 use crate::{
     store::sqlite_file,
-    support::{KEYRING, photo_key, read, reference, registration, time},
+    support::{KEYRING, admission_of, claim_of, photo_key, read, reference, registration, time},
 };
 
 fn foreign<T>(answer: Result<T, StoreError>, call: &str) {
@@ -26,7 +32,7 @@ fn foreign<T>(answer: Result<T, StoreError>, call: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_sealed_with_another_key_file_answers_nothing_else() {
     let (store, _folder) = sqlite_file().await;
-    let own = Guard::new(store.clone(), KEYRING.fingerprint());
+    let own = Guard::new(store.clone(), admission_of(&KEYRING));
     own.admit().await.unwrap();
     let one = registration(1);
     own.insert(&one).await.unwrap();
@@ -37,9 +43,10 @@ async fn a_store_sealed_with_another_key_file_answers_nothing_else() {
     };
     own.add_session(&session, time(0)).await.unwrap();
 
-    let keyring = Keyring::generate().fingerprint();
-    let other = Guard::new(store.clone(), keyring);
+    let keyring = Keyring::generate();
+    let other = Guard::new(store.clone(), admission_of(&keyring));
     foreign(other.admit().await, "admit");
+    foreign(other.register().await, "register");
     foreign(other.insert(&registration(2)).await, "insert");
     foreign(other.find(one.reference).await, "find");
     foreign(other.erase(one.reference).await, "erase");
@@ -50,6 +57,7 @@ async fn a_store_sealed_with_another_key_file_answers_nothing_else() {
     let totals = Totals {
         version: 1,
         cities: BTreeMap::new(),
+        sequence: 7,
         as_of: time(7),
     };
     foreign(other.save_board(&totals).await, "save_board");
@@ -59,7 +67,7 @@ async fn a_store_sealed_with_another_key_file_answers_nothing_else() {
         other.end_session(&session.tag, time(0)).await,
         "end_session",
     );
-    foreign(other.claim(&keyring).await, "claim");
+    foreign(other.claim(&claim_of(&keyring)).await, "claim");
     foreign(other.ping().await, "ping");
 
     // Nothing is changed, and whoever has the right keys is not disturbed.
@@ -77,7 +85,7 @@ async fn a_store_that_is_away_at_first_is_asked_again_before_anything_gets_throu
         claims += u32::from(matches!(call, Call::Claim));
         (claims <= 2).then_some(Fault::Away(Duration::ZERO))
     });
-    let guard = Guard::new(late, KEYRING.fingerprint());
+    let guard = Guard::new(late, admission_of(&KEYRING));
     let away = guard.admit().await;
     assert!(matches!(away, Err(StoreError::Unavailable(_))), "{away:?}");
     let one = registration(1);
@@ -93,7 +101,7 @@ async fn nobody_waits_for_all_who_asked_before() {
     let away = FailingStore::over(inner, |call| {
         matches!(call, Call::Claim).then_some(Fault::Away(Duration::from_secs(3)))
     });
-    let guard = Guard::new(away, KEYRING.fingerprint());
+    let guard = Guard::new(away, admission_of(&KEYRING));
     let begun = Instant::now();
     let calls = join_all((0..50).map(|_| guard.find(reference(1)))).await;
     assert!(
@@ -106,4 +114,71 @@ async fn nobody_waits_for_all_who_asked_before() {
         "{:?}",
         begun.elapsed()
     );
+}
+
+/// A guard over `store` with the keys of all records here, if it holds `register`.
+fn expecting(store: &Arc<dyn Store>, register: Expected) -> Guard {
+    let admission = Admission {
+        register,
+        ..admission_of(&KEYRING)
+    };
+    Guard::new(store.clone(), admission)
+}
+
+#[track_caller]
+fn unusable<T>(answer: Result<T, StoreError>, because: &str) {
+    let told = answer.err().expect("it gets through");
+    assert!(matches!(&told, StoreError::Unusable(_)), "{told:?}");
+    assert!(told.to_string().contains(because), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_store_is_not_taken_for_a_register_that_is_known() {
+    let (store, _folder) = sqlite_file().await;
+    let id = Uuid::from_u128(7);
+    let lost = expecting(&store, Expected::This(id));
+    unusable(lost.insert(&registration(1)).await, "it is empty");
+    assert_eq!(store.register().await.unwrap(), None, "nothing is begun");
+
+    let copied = expecting(&store, Expected::CopyOf(id));
+    assert_eq!(copied.admit().await.unwrap().id, id);
+    let whole = expecting(&store, Expected::This(id));
+    assert_eq!(whole.admit().await.unwrap().id, id);
+    for other in [Expected::This, Expected::CopyOf] {
+        let other = expecting(&store, other(Uuid::from_u128(8)));
+        unusable(other.admit().await, "another register");
+    }
+    let any = expecting(&store, Expected::Any);
+    assert_eq!(any.admit().await.unwrap().id, id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_sealed_records_must_be_in_the_key_file() {
+    let (store, folder) = sqlite_file().await;
+    let file = folder.path().join("keys");
+    KEYRING.create(&file).unwrap();
+    let mut rotated = Keyring::read(&file).unwrap();
+    let first = rotated.keys()[0];
+    let newest = rotated.rotate();
+    let begun = Guard::new(store.clone(), admission_of(&KEYRING));
+    begun.admit().await.unwrap();
+    let both = Guard::new(store.clone(), admission_of(&rotated));
+    both.admit().await.unwrap();
+    let mut known = store.register().await.unwrap().unwrap().keys;
+    known.sort();
+    let mut expected = vec![first, newest];
+    expected.sort();
+    assert_eq!(known, expected);
+    for lacking in [first, newest] {
+        let left = admission_of(&rotated).keys;
+        let admission = Admission {
+            keys: left.into_iter().filter(|key| *key != lacking).collect(),
+            ..admission_of(&rotated)
+        };
+        let guard = Guard::new(store.clone(), admission);
+        unusable(
+            guard.admit().await,
+            &format!("key {lacking}, which the key file lacks"),
+        );
+    }
 }

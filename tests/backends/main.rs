@@ -42,6 +42,7 @@ mod guard;
 mod mongo;
 mod photos;
 mod programs;
+mod register;
 mod s3;
 mod sqlite;
 mod store;

@@ -118,7 +118,8 @@ impl Tier {
 
 /// The name of a photo's object, which is part of what is stored.
 pub(crate) fn path(key: PhotoKey) -> Path {
-    Path::from(format!("photos/{}", key.0))
+    let name = key.0.to_string();
+    Path::from(format!("photos/{}/{name}", &name[..2]))
 }
 
 /// A photo of 389 bytes.
@@ -142,6 +143,19 @@ async fn local_folder() -> (Tier, TempDir) {
         keyring,
     };
     (tier, folder)
+}
+
+#[tokio::test]
+async fn unfinished_files_go_and_photos_stay() {
+    let (tier, folder) = local_folder().await;
+    let stored = tier.put(Uuid::from_u128(7)).await;
+    let whole = folder.path().join(path(stored.key).to_string());
+    let killed = whole.with_file_name(format!("{}#1", stored.key.0));
+    std::fs::write(&killed, "half a pho").unwrap();
+    let removed = async |time| tier.photos.remove_unfinished(time).await.unwrap();
+    assert_eq!(removed(Timestamp::MIN).await, 0, "one is under way");
+    assert_eq!(removed(Timestamp::MAX).await, 1);
+    assert!(whole.is_file() && !killed.exists());
 }
 
 /// Photos in the bucket of a Versity S3 Gateway.

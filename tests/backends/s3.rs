@@ -289,7 +289,7 @@ async fn first_bytes(scheme: &str) -> [u8; 12] {
 #[tokio::test]
 async fn nothing_is_sent_in_the_clear_unless_the_address_says_http() {
     const TLS_HANDSHAKE: u8 = 22;
-    assert_eq!(&first_bytes("http").await, b"GET /photos?");
+    assert_eq!(&first_bytes("http").await, b"PUT /photos/");
     assert_eq!(first_bytes("https").await[0], TLS_HANDSHAKE);
 }
 

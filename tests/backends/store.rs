@@ -47,6 +47,7 @@ macro_rules! every_case {
             totals {
                 they_are_what_rows_count_and_grow,
                 every_racing_insert_is_counted_once,
+                their_sequence_grows_with_every_change,
             }
             unnamed {
                 only_keys_that_no_record_names_are_given,
@@ -67,7 +68,9 @@ macro_rules! every_case {
             }
             claim {
                 the_first_stays,
+                every_sealing_key_of_the_register_is_remembered_once,
                 a_race_has_one_answer,
+                erasures_are_counted_once,
             }
             life {
                 it_answers_a_ping,

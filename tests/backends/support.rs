@@ -11,10 +11,29 @@ use padron::{
     domain::city::CityCode,
     domain::registration::{Reference, Registration},
     foundation::seal::{Keyring, Tag},
-    store::{BLOCK_ROWS, Inserted, Row, Snapshot, Store},
+    store::{Admission, BLOCK_ROWS, Claim, Expected, Inserted, Row, Snapshot, Store},
 };
 pub(crate) use testkit::{photo_key, time};
 use tokio::sync::Barrier;
+use uuid::Uuid;
+
+/// A claim of these keys for a register that is begun with it.
+pub(crate) fn claim_of(keyring: &Keyring) -> Claim {
+    Claim {
+        id: Uuid::new_v4(),
+        keyring: keyring.fingerprint(),
+        key: *keyring.keys().last().unwrap(),
+    }
+}
+
+/// What a store of these keys must be, whichever register it holds.
+pub(crate) fn admission_of(keyring: &Keyring) -> Admission {
+    Admission {
+        keyring: keyring.fingerprint(),
+        keys: keyring.keys().to_vec(),
+        register: Expected::Any,
+    }
+}
 
 /// Far beyond what the slowest case takes; a case that is not done by then hangs.
 const HANGS: Duration = Duration::from_mins(1);
@@ -72,12 +91,8 @@ pub(crate) fn plain(number: u32) -> Registration {
 /// What a report shows of a registration.
 pub(crate) fn row(of: &Registration) -> Row {
     Row {
-        id: of.id,
-        reference: of.reference,
-        city: of.city,
-        registered_at: of.registered_at,
+        envelope: of.envelope(),
         sealed: of.sealed.clone(),
-        has_photo: of.photo.is_some(),
     }
 }
 
@@ -120,7 +135,8 @@ pub(crate) async fn read(mut snapshot: Snapshot) -> Vec<Row> {
         assert!((1..=BLOCK_ROWS).contains(&block.len()), "{}", block.len());
         rows.extend(block);
     }
-    assert!(rows.is_sorted_by(|one, next| (one.city, one.id) < (next.city, next.id)));
+    let key = |row: &Row| (row.envelope.city, row.envelope.id);
+    assert!(rows.is_sorted_by(|one, next| key(one) < key(next)));
     assert_eq!(snapshot.counts, counts(&rows));
     rows
 }
@@ -129,7 +145,7 @@ pub(crate) async fn read(mut snapshot: Snapshot) -> Vec<Row> {
 pub(crate) fn counts(rows: &[Row]) -> BTreeMap<CityCode, u64> {
     let mut counts = BTreeMap::new();
     for row in rows {
-        *counts.entry(row.city).or_default() += 1;
+        *counts.entry(row.envelope.city).or_default() += 1;
     }
     counts
 }

@@ -15,7 +15,10 @@ use futures::future::join;
 use rusqlite::{Connection, OpenFlags};
 use testkit::{Home, Human, random};
 
-use crate::crowd::{Crowd, POSTERS, is_reported, is_served};
+use crate::{
+    copy::photos,
+    crowd::{Crowd, POSTERS, is_reported, is_served},
+};
 
 /// Starts that end with `SIGKILL`.
 const ROUNDS: usize = 50;
@@ -72,24 +75,19 @@ fn photos_are_those_of_records(home: &Home) {
     let named: BTreeSet<String> = column(home, "SELECT lower(hex(photo_key)) FROM registrations")
         .into_iter()
         .collect();
-    let folder = home.path("data/photos/photos");
     // One more that no record names, so that the sweep has surely something to find.
-    let first = fs::read_dir(&folder).unwrap().next().unwrap().unwrap();
-    fs::copy(first.path(), folder.join(uuid::Uuid::new_v4().to_string())).unwrap();
+    let first = photos(home, "data").remove(0);
+    let stray = uuid::Uuid::new_v4().to_string();
+    let folder = home.path("data/photos/photos").join(&stray[..2]);
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(first, folder.join(stray)).unwrap();
 
-    let swept = home.run(&["sweep", "--min-age", "0"]);
+    let swept = home.run(&["sweep", "--min-age", "0", "--at-most", "1000"]);
     assert!(swept.status.success(), "{swept:?}");
     println!("{}", String::from_utf8_lossy(&swept.stdout));
-    let left: BTreeSet<_> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| {
-            entry
-                .unwrap()
-                .file_name()
-                .into_string()
-                .unwrap()
-                .replace('-', "")
-        })
+    let left: BTreeSet<_> = photos(home, "data")
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap().replace('-', ""))
         .collect();
     assert_eq!(
         left.difference(&named).collect::<Vec<_>>(),

@@ -9,12 +9,14 @@
 
 mod away;
 mod charts;
+mod check;
 mod copy;
 mod crowd;
 mod drain;
 mod durability;
 mod logs;
 mod loki;
+mod lost;
 mod metrics;
 mod privacy;
 mod report;

@@ -152,7 +152,7 @@ async fn nothing_personal_is_written_but_sealed() {
     for file in ["data/padron.db", "data/padron.db-wal", "data/padron.db-shm"] {
         assert!(home.path(file).exists(), "{file}");
     }
-    let photos = search.finds_nothing_below(&home.path("data/photos"), &[]);
+    let photos = search.finds_nothing_below(&home.path("data/photos/photos"), &[]);
     assert_eq!(photos, 1, "of all that was sent, one photo is kept");
     search.finds_nothing_below(&home.path("."), &passed_over);
     server.stop().await;

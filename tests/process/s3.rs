@@ -32,7 +32,7 @@ async fn the_bucket_is_asked_for_in_the_name_of_the_host() {
     let mut lines = request.lines();
     let target = lines.next().unwrap();
     assert!(
-        target.starts_with("GET http://photos.s3.example/?"),
+        target.starts_with("GET http://photos.s3.example/register "),
         "{request}"
     );
     assert!(

@@ -98,7 +98,7 @@ impl Feed {
             .pending
             .iter()
             .take(usize::try_from(left).unwrap_or(usize::MAX));
-        let taken = fit.take_while(|row| row.city == city).count();
+        let taken = fit.take_while(|row| row.envelope.city == city).count();
         if left > 0 && taken == 0 {
             return Err(ReportError::Torn);
         }

@@ -74,6 +74,7 @@ impl Report {
         D: FnOnce(Counted) -> F,
         F: Future<Output = Result<(), StoreError>>,
     {
+        let sequence = snapshot.sequence;
         let mut cities = snapshot.counts;
         if let Some(city) = &self.spec.city {
             // A city without registrations has its tab all the same.
@@ -87,6 +88,7 @@ impl Report {
         let counted = async |counts: BTreeMap<CityCode, u64>| {
             let rows = counts.values().sum();
             let counted = Counted {
+                sequence,
                 as_of: self.as_of,
                 city: self.spec.city.as_ref().map(|city| city.code),
                 counts,
@@ -250,9 +252,9 @@ impl Report {
     ) -> Result<(), ReportError> {
         let city = self.spec.cities.named(piece.city);
         for (number, row) in (piece.number..).zip(&piece.rows) {
-            let person = Person::open(&self.spec.keyring, row.id, &row.sealed)
-                .map_err(|error| ReportError::Sealed(row.reference, error))?;
-            let reference = row.reference.to_string();
+            let person = Person::open(&self.spec.keyring, &row.envelope, &row.sealed)
+                .map_err(|error| ReportError::Sealed(row.envelope.reference, error))?;
+            let reference = row.envelope.reference.to_string();
             write(&Cells {
                 number,
                 reference: &reference,
@@ -263,7 +265,7 @@ impl Report {
                     .map_or("", |number| number.as_str()),
                 city: &city.name,
                 department: &city.department,
-                registered_at: self.local(row.registered_at),
+                registered_at: self.local(row.envelope.registered_at),
                 email: person.email.as_ref().map_or("", |email| email.as_str()),
                 photo_address: &self.photo_address(row, &reference),
             })?;
@@ -272,7 +274,7 @@ impl Report {
     }
 
     fn photo_address(&self, row: &Row, reference: &str) -> String {
-        if row.has_photo {
+        if row.envelope.photo_key.is_some() {
             format!("{}/registrations/{reference}/photo", self.spec.origin)
         } else {
             String::new()

@@ -17,7 +17,7 @@ pub use self::{
     document::DocumentNumber,
     document_type::DocumentType,
     field::{Fault, Field, FieldError},
-    person::Person,
+    person::{Envelope, Person},
     reference::Reference,
     text::{Email, IdempotencyKey, KEY_CHARS, MAX_EMAIL_BYTES, MAX_NAME_CHARS, PersonName},
 };
@@ -205,7 +205,7 @@ pub struct Registration {
     pub city: CityCode,
     /// When, to the millisecond.
     pub registered_at: Timestamp,
-    /// The [`Person`], closed for this `id`.
+    /// The [`Person`], closed beside this record's [`Envelope`].
     pub sealed: Sealed,
     /// Decides that a document number is registered once.
     pub document_tag: Option<Tag>,
@@ -215,6 +215,20 @@ pub struct Registration {
     pub content_tag: Tag,
     /// The photo; absent only in records made by `padron seed --no-photos`.
     pub photo: Option<StoredPhoto>,
+}
+
+impl Registration {
+    /// What the box of the person is bound to.
+    #[must_use]
+    pub fn envelope(&self) -> Envelope {
+        Envelope {
+            id: self.id,
+            reference: self.reference,
+            city: self.city,
+            registered_at: self.registered_at,
+            photo_key: self.photo.as_ref().map(|photo| photo.key),
+        }
+    }
 }
 
 #[cfg(test)]

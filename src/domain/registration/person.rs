@@ -1,16 +1,18 @@
 //! Who a registration is of, and the box that holds it.
 
-use std::borrow::Cow;
-
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
+    PhotoKey, Reference,
     document::DocumentNumber,
     text::{Email, PersonName},
 };
-use crate::foundation::seal::{Keyring, OpenError, Sealed};
+use crate::{
+    domain::city::CityCode,
+    foundation::seal::{Keyring, OpenError, Sealed, Tag, TagOf},
+};
 
 /// What names a person; it leaves this process only sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,54 +25,265 @@ pub struct Person {
     pub email: Option<Email>,
 }
 
-/// A person as it stands inside the box.
-#[derive(Serialize, Deserialize)]
-struct Boxed<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    document_number: Option<Cow<'a, str>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    email: Option<Cow<'a, str>>,
+/// What stands in clear beside a sealed person: the associated data of the box, which opens beside
+/// nothing else. Whoever can write the store and has no key cannot exchange any of it unnoticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// Record id.
+    pub id: Uuid,
+    /// What the citizen keeps.
+    pub reference: Reference,
+    /// City of residence.
+    pub city: CityCode,
+    /// When, to the millisecond.
+    pub registered_at: Timestamp,
+    /// The photo, if there is one.
+    pub photo_key: Option<PhotoKey>,
+}
+
+impl Envelope {
+    /// All of one length but the last, which may be absent.
+    fn associated(&self) -> Vec<u8> {
+        let photo = self.photo_key.map(|key| key.0.into_bytes());
+        [
+            b"person".as_slice(),
+            self.id.as_bytes(),
+            self.reference.symbols().as_bytes(),
+            self.city.as_str().as_bytes(),
+            &self.registered_at.as_millisecond().to_le_bytes(),
+            photo.as_ref().map_or(&[], |key| key),
+        ]
+        .concat()
+    }
 }
 
 impl Person {
-    /// Closes the person for the record `id`.
-    ///
-    /// # Panics
-    /// Never: three texts are always valid JSON.
+    /// Closes the person into the box that belongs beside `envelope`.
     #[must_use]
-    pub fn seal(&self, keyring: &Keyring, id: Uuid) -> Sealed {
-        let boxed = Boxed {
-            name: self.name.as_str().into(),
-            document_number: self
-                .document_number
-                .as_ref()
-                .map(|number| number.as_str().into()),
-            email: self.email.as_ref().map(|email| email.as_str().into()),
-        };
-        let content =
-            Zeroizing::new(serde_json::to_vec(&boxed).expect("three texts are always valid JSON"));
-        keyring.seal(&associated(id), &content)
+    pub fn seal(&self, keyring: &Keyring, envelope: &Envelope) -> Sealed {
+        keyring.seal(&envelope.associated(), &fields::write(&self.fields()))
     }
 
-    /// Opens the person of the record `id`. What was valid when it was sealed is not judged again.
+    /// Opens the person beside `envelope`. What was valid when it was sealed is not judged again.
     ///
     /// # Errors
-    /// When the key is missing, or the box is not this record's.
-    pub fn open(keyring: &Keyring, id: Uuid, sealed: &Sealed) -> Result<Self, OpenError> {
-        let content = Zeroizing::new(keyring.open(&associated(id), sealed)?);
-        let boxed: Boxed<'_> = serde_json::from_slice(&content).map_err(|_| OpenError::Damaged)?;
+    /// When the key is missing, the box is not this record's, or anything of `envelope` was changed.
+    pub fn open(
+        keyring: &Keyring,
+        envelope: &Envelope,
+        sealed: &Sealed,
+    ) -> Result<Self, OpenError> {
+        let content = Zeroizing::new(keyring.open(&envelope.associated(), sealed)?);
+        let mut fields = fields::read(&content);
+        let mut field = || fields.next().unwrap_or(Ok("")).map(str::to_owned);
+        let given = |text: String| (!text.is_empty()).then_some(text);
+        // In the order of `fields` below.
         Ok(Self {
-            name: PersonName(boxed.name.into_owned()),
-            document_number: boxed
-                .document_number
-                .map(|number| DocumentNumber(number.into_owned())),
-            email: boxed.email.map(|email| Email(email.into_owned())),
+            name: PersonName(field()?),
+            document_number: given(field()?).map(DocumentNumber),
+            email: given(field()?).map(Email),
+        })
+    }
+
+    /// The fields in the box. The order is part of the format: a new field goes behind the last, and
+    /// none is ever removed; one that is not used any more stays empty.
+    fn fields(&self) -> [&str; 3] {
+        [self.name.as_str(), self.document_text(), self.email_text()]
+    }
+
+    /// Decides that a document number is registered once.
+    #[must_use]
+    pub fn document_tag(&self, keyring: &Keyring) -> Option<Tag> {
+        let number = self.document_number.as_ref()?;
+        let number = Zeroizing::new(number.normalised());
+        Some(keyring.tag(TagOf::Document, &[number.as_bytes()]))
+    }
+
+    /// Tells a replay from another request under the same idempotency key: what this person sent, the
+    /// photo by its own tag.
+    #[must_use]
+    pub fn content_tag(&self, keyring: &Keyring, city: CityCode, photo: Option<&Tag>) -> Tag {
+        let number = self.document_number.as_ref();
+        let number = Zeroizing::new(number.map_or(String::new(), DocumentNumber::normalised));
+        let parts = [
+            self.name.as_str().as_bytes(),
+            city.as_str().as_bytes(),
+            number.as_bytes(),
+            self.email_text().as_bytes(),
+            photo.map_or(&[], Tag::as_bytes),
+        ];
+        keyring.tag(TagOf::Content, &parts)
+    }
+
+    fn document_text(&self) -> &str {
+        let number = self.document_number.as_ref();
+        number.map_or("", DocumentNumber::as_str)
+    }
+
+    fn email_text(&self) -> &str {
+        self.email.as_ref().map_or("", Email::as_str)
+    }
+}
+
+/// The layout inside the box: texts one behind the other, each its length in bytes (two, little
+/// endian) and then itself. A field that is not given is empty, and empty ones at the end are left
+/// out. So an older box lacks what was added since, and of a newer one this version reads what it
+/// knows and passes over the rest; whoever seals a person again must carry that rest over.
+mod fields {
+    use zeroize::Zeroizing;
+
+    use crate::foundation::seal::OpenError;
+
+    pub(super) fn write(fields: &[&str]) -> Zeroizing<Vec<u8>> {
+        let length = fields.iter().map(|field| 2 + field.len()).sum();
+        let mut content = Zeroizing::new(Vec::with_capacity(length));
+        let given = fields.iter().rposition(|field| !field.is_empty());
+        for field in &fields[..given.map_or(0, |last| last + 1)] {
+            // The longest is a name of 200 characters.
+            let length = u16::try_from(field.len()).expect("texts are bounded far below 64 KiB");
+            content.extend(length.to_le_bytes());
+            content.extend(field.as_bytes());
+        }
+        content
+    }
+
+    pub(super) fn read(mut content: &[u8]) -> impl Iterator<Item = Result<&str, OpenError>> {
+        std::iter::from_fn(move || {
+            if content.is_empty() {
+                return None;
+            }
+            let field = content.split_first_chunk().and_then(|(length, rest)| {
+                let (field, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
+                content = rest;
+                str::from_utf8(field).ok()
+            });
+            Some(field.ok_or(OpenError::Damaged))
         })
     }
 }
 
-fn associated(id: Uuid) -> Vec<u8> {
-    [b"person".as_slice(), id.as_bytes()].concat()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person() -> Person {
+        Person {
+            name: PersonName::parse("Ana María Ñáñez").unwrap(),
+            document_number: Some(DocumentNumber::parse("1020304050").unwrap()),
+            email: Some(Email::parse("ana@example.com").unwrap()),
+        }
+    }
+
+    fn envelope() -> Envelope {
+        Envelope {
+            id: Uuid::now_v7(),
+            reference: Reference::from_random([1; 16]),
+            city: "11001".parse().unwrap(),
+            registered_at: Timestamp::from_millisecond(1_760_000_000_123).unwrap(),
+            photo_key: Some(PhotoKey(Uuid::now_v7())),
+        }
+    }
+
+    #[test]
+    fn a_person_opens_only_beside_what_it_was_sealed_with() {
+        let keyring = Keyring::generate();
+        let (person, own) = (person(), envelope());
+        let sealed = person.seal(&keyring, &own);
+        assert_eq!(Person::open(&keyring, &own, &sealed).unwrap(), person);
+        assert!(!String::from_utf8_lossy(sealed.as_bytes()).contains("Ana"));
+        for (changed, other) in [
+            (
+                "id",
+                Envelope {
+                    id: Uuid::now_v7(),
+                    ..own
+                },
+            ),
+            (
+                "reference",
+                Envelope {
+                    reference: Reference::from_random([2; 16]),
+                    ..own
+                },
+            ),
+            (
+                "city",
+                Envelope {
+                    city: "05001".parse().unwrap(),
+                    ..own
+                },
+            ),
+            (
+                "time",
+                Envelope {
+                    registered_at: own.registered_at + jiff::Span::new().milliseconds(1),
+                    ..own
+                },
+            ),
+            (
+                "photo",
+                Envelope {
+                    photo_key: Some(PhotoKey(Uuid::now_v7())),
+                    ..own
+                },
+            ),
+            (
+                "no photo",
+                Envelope {
+                    photo_key: None,
+                    ..own
+                },
+            ),
+        ] {
+            let opened = Person::open(&keyring, &other, &sealed);
+            assert!(matches!(opened, Err(OpenError::Damaged)), "{changed}");
+        }
+    }
+
+    #[test]
+    fn every_field_in_the_box_may_be_absent_but_the_name() {
+        let keyring = Keyring::generate();
+        for (number, email) in [(true, true), (true, false), (false, true), (false, false)] {
+            let mut person = person();
+            person.document_number = person.document_number.filter(|_| number);
+            person.email = person.email.filter(|_| email);
+            let envelope = envelope();
+            let sealed = person.seal(&keyring, &envelope);
+            assert_eq!(Person::open(&keyring, &envelope, &sealed).unwrap(), person);
+        }
+    }
+
+    /// A box as some other version may have written it.
+    fn opened(content: &[u8]) -> Result<Person, OpenError> {
+        let (keyring, envelope) = (Keyring::generate(), envelope());
+        let sealed = keyring.seal(&envelope.associated(), content);
+        Person::open(&keyring, &envelope, &sealed)
+    }
+
+    #[test]
+    fn what_a_later_version_adds_is_passed_over_and_what_an_older_one_lacked_is_absent() {
+        let newer = opened(b"\x03\0Ana\x04\x001234\0\0\x02\0TI\x04\x001984").unwrap();
+        let number = newer.document_number.as_ref().map(DocumentNumber::as_str);
+        assert_eq!(
+            (newer.name.as_str(), number, &newer.email),
+            ("Ana", Some("1234"), &None)
+        );
+        let older = opened(b"\x03\0Ana").unwrap();
+        assert_eq!((older.document_number, older.email), (None, None));
+    }
+
+    #[test]
+    fn a_box_that_holds_something_else_is_damaged() {
+        for content in [
+            b"\x04\0Ana".as_slice(),
+            b"\x03",
+            b"\x02\0\xff\xfe",
+            b"\xff\xffAna",
+        ] {
+            assert!(
+                matches!(opened(content), Err(OpenError::Damaged)),
+                "{content:?}"
+            );
+        }
+    }
 }

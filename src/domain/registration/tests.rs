@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::{reference::SYMBOLS, *};
-use crate::foundation::seal::{Keyring, random};
+use crate::foundation::seal::random;
 
 #[expect(
     clippy::unnecessary_wraps,
@@ -417,19 +417,6 @@ fn nothing_personal_is_printed() {
     for secret in ["Ana", "1020304050", "example.com", "0123456789abcdef"] {
         assert!(!printed.contains(secret), "{printed}");
     }
-}
-
-#[test]
-fn a_person_opens_only_under_its_own_record() {
-    let keyring = Keyring::generate();
-    let person = NewRegistration::parse(form(), &Cities::embedded().unwrap())
-        .unwrap()
-        .person;
-    let id = Uuid::now_v7();
-    let sealed = person.seal(&keyring, id);
-    assert_eq!(Person::open(&keyring, id, &sealed).unwrap(), person);
-    assert!(Person::open(&keyring, Uuid::now_v7(), &sealed).is_err());
-    assert!(!String::from_utf8_lossy(sealed.as_bytes()).contains("Ana"));
 }
 
 proptest! {

@@ -2,7 +2,9 @@
 
 use zeroize::Zeroizing;
 
-use super::{Keyring, OpenError, Sealed, Secret, XChaCha20Poly1305, decrypt, encrypt, random};
+use super::{
+    Keyring, OpenError, Sealed, Secret, XChaCha20Poly1305, decrypt, encrypt, known_format, random,
+};
 use chacha20poly1305::KeyInit as _;
 
 /// The key of one photo: it seals that photo and nothing else.
@@ -41,15 +43,15 @@ impl DataKey {
     /// Closes the photo.
     #[must_use]
     pub fn seal(&self, associated: &[u8], content: &[u8]) -> Vec<u8> {
-        encrypt(&self.cipher(), associated, content)
+        encrypt(&self.cipher(), &[], associated, content)
     }
 
     /// Opens the photo.
     ///
     /// # Errors
-    /// When it was changed, cut, or is another's.
+    /// When it was changed, cut, is another's, or of a format that is not known.
     pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
-        decrypt(&self.cipher(), associated, sealed)
+        decrypt(&self.cipher(), associated, known_format(sealed)?)
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {

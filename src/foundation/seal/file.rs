@@ -101,21 +101,35 @@ impl Keyring {
     /// # Errors
     /// When it cannot be written, or not be given to its owner; the old one is then untouched.
     pub fn replace(&self, path: &Path) -> io::Result<()> {
-        let known = fs::metadata(path)?;
-        let next = path.with_extension("next");
-        match fs::remove_file(&next) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        write_private(&next, self.to_text().as_bytes())?;
-        let made = fs::metadata(&next)?;
-        if (made.uid(), made.gid()) != (known.uid(), known.gid()) {
-            chown(&next, Some(known.uid()), Some(known.gid()))?;
-        }
-        fs::set_permissions(&next, known.permissions())?;
-        fs::rename(&next, path)?;
-        sync_folder(path)
+        replace_private(path, self.to_text().as_bytes())
     }
+}
+
+/// Writes a file in one step: a crash leaves the old one or the new one, on disk. One that was there
+/// keeps its mode and owner, because servers may share it; a new one is its owner's only.
+///
+/// # Errors
+/// When it cannot be written, or not be given to the owner of the old one.
+pub fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let next = path.with_extension("next");
+    match fs::remove_file(&next) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    write_private(&next, content)?;
+    match fs::metadata(path) {
+        Ok(old) => {
+            let new = fs::metadata(&next)?;
+            if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+                chown(&next, Some(old.uid()), Some(old.gid()))?;
+            }
+            fs::set_permissions(&next, old.permissions())?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    fs::rename(&next, path)?;
+    sync_folder(path)
 }
 
 fn parse_line(line: &str) -> Option<(&str, KeyId, Secret)> {

@@ -1,8 +1,13 @@
 //! The keyring: sealing of what names a person, and keyed tags to compare without knowing.
 //!
-//! Used by intake, photos and the report. Boxes are XChaCha20-Poly1305 with a random nonce and name
-//! the key that closed them; tags are HMAC-SHA-256 under a key of their own that is never rotated,
-//! because uniqueness is decided by them. Keys leave this module only into the key file.
+//! Used by intake, photos and the report. Boxes are encrypted with XChaCha20-Poly1305 under a random
+//! nonce and name the key that closed them; tags are keyed hashes (HMAC-SHA-256; a *blind index*)
+//! under a key of their own that is never rotated, because uniqueness is decided by them. Keys leave
+//! this module only into the key file.
+//!
+//! A box: format (1 byte), key id (4), nonce (24), ciphertext, authentication tag (16). A photo is
+//! the same without the key id, because its record holds its key. The bytes of every format that was
+//! ever written open for ever: `tests/register` holds that.
 
 mod data_key;
 mod file;
@@ -20,9 +25,11 @@ use zeroize::Zeroizing;
 
 pub use self::{
     data_key::DataKey,
-    file::{KeyFileError, write_private},
+    file::{KeyFileError, replace_private, write_private},
 };
 
+/// The first byte of every box: how the rest is to be read.
+const FORMAT: u8 = 1;
 const ID_LENGTH: usize = 4;
 const NONCE_LENGTH: usize = 24;
 
@@ -45,6 +52,18 @@ pub fn random<const N: usize>() -> [u8; N] {
 pub struct KeyId([u8; ID_LENGTH]);
 
 impl KeyId {
+    /// Takes what a store gave back; `None` unless it is 4 bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// What to store: 4 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     fn of(secret: &Secret) -> Self {
         let digest = Sha256::digest(secret.as_slice());
         let mut id = [0; ID_LENGTH];
@@ -65,7 +84,7 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// A sealed box: key id, nonce, ciphertext and authentication tag.
+/// A sealed box: format, key id, nonce, ciphertext and authentication tag.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed(Vec<u8>);
 
@@ -80,6 +99,28 @@ impl Sealed {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The key that closed it; `None` for what is no box of a known format.
+    #[must_use]
+    pub fn key(&self) -> Option<KeyId> {
+        self.parts().ok().map(|(id, _)| id)
+    }
+
+    fn parts(&self) -> Result<(KeyId, &[u8]), OpenError> {
+        let (id, rest) = known_format(&self.0)?
+            .split_first_chunk()
+            .ok_or(OpenError::Damaged)?;
+        Ok((KeyId(*id), rest))
+    }
+}
+
+/// What follows the format byte.
+fn known_format(bytes: &[u8]) -> Result<&[u8], OpenError> {
+    match bytes.split_first() {
+        Some((&FORMAT, rest)) => Ok(rest),
+        Some((&other, _)) => Err(OpenError::Format(other)),
+        None => Err(OpenError::Damaged),
     }
 }
 
@@ -119,21 +160,25 @@ impl fmt::Debug for Tag {
     }
 }
 
-/// What a tag is made of, so that equal texts of two kinds have different tags.
+/// What a tag is made of, so that equal texts of two kinds have different tags. The numbers are part
+/// of every stored tag: none is ever changed or used again.
 #[derive(Clone, Copy, Debug)]
+#[repr(u8)]
 pub enum TagOf {
     /// A document's type and number, normalised.
-    Document,
+    Document = 0,
     /// An idempotency key.
-    IdempotencyKey,
+    IdempotencyKey = 1,
     /// Everything that a person sent.
-    Content,
+    Content = 2,
     /// The bytes of a clean photo.
-    Photo,
+    Photo = 3,
     /// A session's or a sign-in code's token.
-    Session,
+    Session = 4,
     /// The keyring itself.
-    Keyring,
+    Keyring = 5,
+    /// The marker of a register.
+    Marker = 6,
 }
 
 /// A box that stays closed.
@@ -142,6 +187,11 @@ pub enum OpenError {
     /// The box names a key that the key file does not hold.
     #[error("sealed with key {0}, which the key file does not hold")]
     MissingKey(KeyId),
+    /// Its first byte is none that this version writes or reads.
+    #[error(
+        "sealed in format {0}, which this padron does not know; is it older than the register?"
+    )]
+    Format(u8),
     /// The box was changed, cut, or belongs to another record.
     #[error("the sealed box is damaged or is not this record's")]
     Damaged,
@@ -187,6 +237,12 @@ impl Keyring {
         id
     }
 
+    /// The keys that open, oldest first; the last one seals.
+    #[must_use]
+    pub fn keys(&self) -> &[KeyId] {
+        &self.order
+    }
+
     /// Closes `content` for the owner that `associated` names.
     ///
     /// # Panics
@@ -195,7 +251,7 @@ impl Keyring {
     pub fn seal(&self, associated: &[u8], content: &[u8]) -> Sealed {
         let id = self.order.last().expect("a keyring has at least one key");
         let (_, cipher) = &self.keys[id];
-        Sealed([&id.0[..], &encrypt(cipher, associated, content)].concat())
+        Sealed(encrypt(cipher, &id.0, associated, content))
     }
 
     /// Opens a box that was sealed for the same owner.
@@ -203,11 +259,7 @@ impl Keyring {
     /// # Errors
     /// When the key is not in the ring, or the box is not what was sealed for this owner.
     pub fn open(&self, associated: &[u8], sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
-        let (id, rest) = sealed
-            .0
-            .split_first_chunk::<ID_LENGTH>()
-            .ok_or(OpenError::Damaged)?;
-        let id = KeyId(*id);
+        let (id, rest) = sealed.parts()?;
         let (_, cipher) = self.keys.get(&id).ok_or(OpenError::MissingKey(id))?;
         decrypt(cipher, associated, rest)
     }
@@ -235,7 +287,8 @@ impl Keyring {
     }
 }
 
-fn encrypt(cipher: &XChaCha20Poly1305, associated: &[u8], content: &[u8]) -> Vec<u8> {
+/// Format, `key` (its id, or nothing), nonce, ciphertext and authentication tag.
+fn encrypt(cipher: &XChaCha20Poly1305, key: &[u8], associated: &[u8], content: &[u8]) -> Vec<u8> {
     let nonce: [u8; NONCE_LENGTH] = random();
     let payload = Payload {
         msg: content,
@@ -244,9 +297,10 @@ fn encrypt(cipher: &XChaCha20Poly1305, associated: &[u8], content: &[u8]) -> Vec
     let closed = cipher
         .encrypt((&nonce).into(), payload)
         .expect("content is below 256 GiB");
-    [&nonce[..], &closed].concat()
+    [&[FORMAT], key, &nonce, &closed].concat()
 }
 
+/// Opens nonce, ciphertext and authentication tag.
 fn decrypt(
     cipher: &XChaCha20Poly1305,
     associated: &[u8],

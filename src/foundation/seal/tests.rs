@@ -13,7 +13,7 @@ fn a_box_opens_for_its_owner_only() {
         keyring.open(b"other", &sealed),
         Err(OpenError::Damaged)
     ));
-    for index in ID_LENGTH..sealed.as_bytes().len() {
+    for index in 0..sealed.as_bytes().len() {
         let mut bytes = sealed.as_bytes().to_vec();
         bytes[index] ^= 1;
         assert!(keyring.open(b"owner", &Sealed(bytes)).is_err());
@@ -32,18 +32,35 @@ fn old_boxes_open_after_a_rotation_and_tags_stay() {
     let id = keyring.rotate();
     assert_eq!(keyring.open(b"a", &sealed).unwrap(), b"old");
     assert!(keyring.tag(TagOf::Document, &[b"1020"]).matches(&tag));
-    assert_eq!(keyring.seal(b"a", b"new").as_bytes()[..4], id.0);
+    assert_eq!(keyring.seal(b"a", b"new").key(), Some(id));
 }
 
 #[test]
 fn a_missing_key_is_named() {
     let sealed = Keyring::generate().seal(b"", b"x");
     let error = Keyring::generate().open(b"", &sealed).unwrap_err();
-    let id = KeyId(sealed.as_bytes()[..4].try_into().unwrap());
+    let id = sealed.key().unwrap();
     assert_eq!(
         error.to_string(),
         format!("sealed with key {id}, which the key file does not hold")
     );
+}
+
+#[test]
+fn a_format_that_is_not_known_is_named() {
+    let keyring = Keyring::generate();
+    let mut bytes = keyring.seal(b"", b"x").as_bytes().to_vec();
+    bytes[0] = 2;
+    let newer = Sealed(bytes);
+    assert_eq!(newer.key(), None);
+    assert!(matches!(
+        keyring.open(b"", &newer),
+        Err(OpenError::Format(2))
+    ));
+    let mut photo = DataKey::generate().seal(b"", b"x");
+    photo[0] = 2;
+    let opened = DataKey::generate().open(b"", &photo);
+    assert!(matches!(opened, Err(OpenError::Format(2))));
 }
 
 #[test]
@@ -64,11 +81,12 @@ fn the_key_file_survives_the_round_trip_and_is_private() {
     assert!(keyring.create(&path).is_err(), "never overwrites");
     let sealed = keyring.seal(b"", b"x");
     keyring.rotate();
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o600);
+    // Replicas of another user may read it.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
     keyring.replace(&path).unwrap();
-    assert_eq!(
-        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(mode(), 0o640);
     let read = Keyring::read(&path).unwrap();
     assert_eq!(read.order, keyring.order);
     assert_eq!(read.open(b"", &sealed).unwrap(), b"x");

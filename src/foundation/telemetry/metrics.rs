@@ -160,6 +160,7 @@ pub const METRICS: &[Metric] = &[
                     "session",
                     "end_session",
                     "claim",
+                    "register",
                     "ping",
                 ],
             ),

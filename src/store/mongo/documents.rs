@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::city::CityCode,
-    domain::registration::{PhotoKey, Reference, Registration, StoredPhoto},
-    foundation::seal::{Sealed, Tag},
+    domain::registration::{Envelope, PhotoKey, Reference, Registration, StoredPhoto},
+    foundation::seal::{KeyId, Sealed, Tag},
     store::{Row, Session, StoreError},
 };
 
@@ -106,12 +106,17 @@ pub(super) fn row_fields() -> Document {
 pub(super) fn row(document: &RawDocument) -> Result<Row, StoreError> {
     let fields = Fields(document);
     Ok(Row {
-        id: fields.uuid("_id")?,
-        reference: fields.parsed("reference", Reference::parse)?,
-        city: fields.city("city")?,
-        registered_at: fields.time("registered_at")?,
+        envelope: Envelope {
+            id: fields.uuid("_id")?,
+            reference: fields.parsed("reference", Reference::parse)?,
+            city: fields.city("city")?,
+            registered_at: fields.time("registered_at")?,
+            photo_key: fields
+                .document("photo")?
+                .map(|photo| Fields(photo).uuid("key").map(PhotoKey))
+                .transpose()?,
+        },
         sealed: fields.sealed("sealed")?,
-        has_photo: fields.document("photo")?.is_some(),
     })
 }
 
@@ -152,6 +157,17 @@ impl<'a> Fields<'a> {
 
     pub(super) fn tag(&self, name: &str) -> Result<Tag, StoreError> {
         Tag::from_bytes(self.bytes(name)?).ok_or_else(|| corrupt(name))
+    }
+
+    pub(super) fn keys(&self, name: &str) -> Result<Vec<KeyId>, StoreError> {
+        let keys = self.read(name, RawBsonRef::as_array)?;
+        keys.into_iter()
+            .map(|key| {
+                let bytes = key.ok().and_then(RawBsonRef::as_binary);
+                bytes.and_then(|binary| KeyId::from_bytes(binary.bytes))
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| corrupt(name))
     }
 
     fn optional_tag(&self, name: &str) -> Result<Option<Tag>, StoreError> {

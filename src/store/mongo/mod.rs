@@ -40,7 +40,10 @@ use crate::{
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::seal::Tag,
-    store::{Cause, Inserted, Session, Snapshot, Store, StoreError},
+    store::{
+        Boards, Cause, Claim, Inserted, Records, Register, Session, Sessions, Snapshot, Snapshots,
+        Store, StoreError,
+    },
 };
 
 /// How long a caller waits.
@@ -73,7 +76,7 @@ struct Collections {
     registrations: Collection<RawDocumentBuf>,
     board: Collection<RawDocumentBuf>,
     sessions: Collection<RawDocumentBuf>,
-    keyring: Collection<RawDocumentBuf>,
+    register: Collection<RawDocumentBuf>,
 }
 
 impl Mongo {
@@ -90,7 +93,7 @@ impl Mongo {
                 registrations: database.collection(schema::REGISTRATIONS),
                 board: database.collection(schema::BOARD),
                 sessions: database.collection(schema::SESSIONS),
-                keyring: database.collection(schema::KEYRING),
+                register: database.collection(schema::REGISTER),
                 database,
             },
             prepared: OnceCell::new(),
@@ -178,7 +181,7 @@ enum Unready {
 }
 
 #[async_trait]
-impl Store for Mongo {
+impl Records for Mongo {
     async fn insert(&self, registration: &Registration) -> Result<Inserted, StoreError> {
         let last_attempt = Instant::now() + DEADLINE.saturating_sub(SELECTION);
         let new = registration.clone();
@@ -201,38 +204,37 @@ impl Store for Mongo {
     async fn erase(&self, reference: Reference) -> Result<Option<Registration>, StoreError> {
         self.write(move |at| async move {
             let filter = doc! { "reference": reference.symbols() };
+            let known = at.registrations.find_one(filter.clone()).await;
+            if known.map_err(|error| of_read(&error))?.is_none() {
+                return Ok(None);
+            }
+            // Counted first: were it the other way round, a registration would seem lost after a crash.
+            let register = at.register.clone_with_type::<Document>();
+            let counted = register
+                .update_one(
+                    doc! { "_id": COUNTERS },
+                    doc! { "$inc": { "erased": 1_i64 } },
+                )
+                .upsert(true)
+                .await;
+            counted.map_err(|error| of_write(&error))?;
             let erased = at.registrations.find_one_and_delete(filter).await;
             let erased = erased.map_err(|error| of_write(&error))?;
+            if erased.is_none() {
+                // Another call was first.
+                let counted = register
+                    .update_one(
+                        doc! { "_id": COUNTERS },
+                        doc! { "$inc": { "erased": -1_i64 } },
+                    )
+                    .await;
+                counted.map_err(|error| of_write(&error))?;
+            }
             erased
                 .map(|erased| documents::registration(&erased))
                 .transpose()
         })
         .await
-    }
-
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
-        let begin = move |at: Collections| async move {
-            rows::moment(&at.registrations, city, COUNTING).await
-        };
-        let moment = self.run(COUNTING, StoreError::Unavailable, begin).await;
-        let Moment {
-            as_of,
-            counts,
-            rows,
-        } = moment?;
-        let (sender, blocks) = mpsc::channel(BLOCKS_AHEAD);
-        self.tasks.spawn(rows.send(sender));
-        Ok(Snapshot {
-            as_of,
-            counts,
-            blocks,
-        })
-    }
-
-    async fn totals(&self) -> Result<Counted, StoreError> {
-        let count =
-            |at: Collections| async move { rows::totals(&at.registrations, COUNTING).await };
-        self.run(COUNTING, StoreError::Unavailable, count).await
     }
 
     async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
@@ -259,7 +261,40 @@ impl Store for Mongo {
         })
         .await
     }
+}
 
+#[async_trait]
+impl Snapshots for Mongo {
+    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
+        let begin = move |at: Collections| async move {
+            rows::moment(&at.registrations, city, COUNTING).await
+        };
+        let moment = self.run(COUNTING, StoreError::Unavailable, begin).await;
+        let Moment {
+            sequence,
+            as_of,
+            counts,
+            rows,
+        } = moment?;
+        let (sender, blocks) = mpsc::channel(BLOCKS_AHEAD);
+        self.tasks.spawn(rows.send(sender));
+        Ok(Snapshot {
+            sequence,
+            as_of,
+            counts,
+            blocks,
+        })
+    }
+
+    async fn totals(&self) -> Result<Counted, StoreError> {
+        let count =
+            |at: Collections| async move { rows::totals(&at.registrations, COUNTING).await };
+        self.run(COUNTING, StoreError::Unavailable, count).await
+    }
+}
+
+#[async_trait]
+impl Boards for Mongo {
     async fn board(&self, version: u64) -> Result<Option<Totals>, StoreError> {
         self.read(move |at| async move {
             let filter = doc! { "_id": BOARD, "version": { "$gt": version.cast_signed() } };
@@ -296,7 +331,10 @@ impl Store for Mongo {
         })
         .await
     }
+}
 
+#[async_trait]
+impl Sessions for Mongo {
     async fn add_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError> {
         let expired = doc! { "expires_at": { "$lte": documents::time(now) } };
         let added = doc! {
@@ -336,37 +374,57 @@ impl Store for Mongo {
         })
         .await
     }
+}
 
-    async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError> {
-        let keyring = *keyring;
+#[async_trait]
+impl Store for Mongo {
+    async fn register(&self) -> Result<Option<Register>, StoreError> {
+        self.read(|at| async move { read_register(&at.register).await })
+            .await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Register, StoreError> {
+        let claim = *claim;
         let last_look = Instant::now() + DEADLINE;
         self.write(move |at| async move {
-            let claims = at.keyring.clone_with_type::<Document>();
+            let claims = at.register.clone_with_type::<Document>();
+            let keyring = documents::tag(&claim.keyring);
+            let (id, key) = (
+                documents::uuid(claim.id),
+                documents::binary(claim.key.as_bytes()),
+            );
             while Instant::now() < last_look {
-                let claim = doc! { "_id": KEYRING, "tag": documents::tag(&keyring) };
-                match claims.insert_one(claim).await {
-                    Ok(_) => return Ok(keyring),
-                    Err(error) if is_duplicate(&error) => {}
-                    Err(error) => return Err(of_write(&error)),
+                // Another register has the one id already, so that this one cannot be put beside it.
+                let own = doc! { "_id": REGISTER, "register": &id, "keyring": &keyring };
+                let claimed = claims
+                    .update_one(own, doc! { "$addToSet": { "keys": &key } })
+                    .upsert(true)
+                    .await;
+                match claimed {
+                    Err(error) if !is_duplicate(&error) => return Err(of_write(&error)),
+                    _ => {}
                 }
-                let remembered = at.keyring.find_one(doc! { "_id": KEYRING }).await;
-                if let Some(found) = remembered.map_err(|error| of_read(&error))? {
-                    return Fields(&found).tag("tag");
+                if let Some(register) = read_register(&at.register).await? {
+                    return Ok(register);
                 }
                 // Whoever was first is not on a majority yet.
                 sleep(PAUSE).await;
             }
             Err(StoreError::Unavailable(
-                "no majority has the fingerprint of the keys yet".into(),
+                "no majority knows which register this is yet".into(),
             ))
         })
         .await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.read(|at| async move {
-            let answered = at.database.run_command(doc! { "ping": 1 }).await;
-            answered.map(drop).map_err(|error| of_read(&error))
+        self.write(|at| async move {
+            let register = at.register.clone_with_type::<Document>();
+            let pinged = register
+                .update_one(doc! { "_id": PING }, doc! { "$inc": { "pings": 1_i64 } })
+                .upsert(true)
+                .await;
+            pinged.map(drop).map_err(|error| of_write(&error))
         })
         .await
     }
@@ -380,9 +438,34 @@ impl Store for Mongo {
     }
 }
 
-/// The one document of `board`, and of `keyring`.
+/// The one document of `board`.
 const BOARD: &str = "board";
-const KEYRING: &str = "keyring";
+
+/// The documents of `register`: which it is, what it counts, and what a ping writes.
+const REGISTER: &str = "register";
+const COUNTERS: &str = "counters";
+const PING: &str = "ping";
+
+async fn read_register(
+    register: &Collection<RawDocumentBuf>,
+) -> Result<Option<Register>, StoreError> {
+    let find = async |id| {
+        let found = register.find_one(doc! { "_id": id }).max_time(DEADLINE);
+        found.await.map_err(|error| of_read(&error))
+    };
+    let Some(found) = find(REGISTER).await? else {
+        return Ok(None);
+    };
+    let counters = find(COUNTERS).await?;
+    let erased = counters.map(|counters| Fields(&counters).number("erased"));
+    let fields = Fields(&found);
+    Ok(Some(Register {
+        id: fields.uuid("register")?,
+        keyring: fields.tag("keyring")?,
+        keys: fields.keys("keys")?,
+        erased: erased.transpose()?.unwrap_or_default().cast_unsigned(),
+    }))
+}
 
 fn good_session(tag: &Tag, now: Timestamp) -> Document {
     doc! { "_id": documents::tag(tag), "expires_at": { "$gt": documents::time(now) } }

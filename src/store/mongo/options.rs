@@ -31,7 +31,7 @@ pub(super) async fn options(url: &SecretString) -> Result<ClientOptions, StoreEr
     // The driver's own words may hold a part of the password.
     let parsed = ClientOptions::parse(url.expose_secret()).await;
     let mut options = parsed.map_err(|_| {
-        StoreError::Unavailable(
+        StoreError::Unusable(
             "not a MongoDB URL; write mongodb://USER:PASSWORD@HOST:PORT/DATABASE, the password \
              percent-encoded"
                 .into(),

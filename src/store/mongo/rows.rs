@@ -24,6 +24,7 @@ use super::{
 use crate::{
     domain::city::CityCode,
     domain::totals::Counted,
+    foundation::clock::now,
     store::{BLOCK_ROWS, Row, StoreError},
 };
 
@@ -32,6 +33,7 @@ pub(super) const BLOCKS_AHEAD: usize = 4;
 
 /// A moment of the store, open for reading.
 pub(super) struct Moment {
+    pub(super) sequence: u64,
     pub(super) as_of: Timestamp,
     pub(super) counts: BTreeMap<CityCode, u64>,
     pub(super) rows: Reading,
@@ -44,7 +46,7 @@ pub(super) async fn moment(
     city: Option<CityCode>,
     limit: Duration,
 ) -> Result<Moment, StoreError> {
-    let (as_of, counts, mut session) = fix(registrations, city, limit).await?;
+    let (fixed, counts, mut session) = fix(registrations, city, limit).await?;
     let batch = u32::try_from(BLOCK_ROWS).unwrap_or(u32::MAX);
     let found = registrations
         .find(of_city(city))
@@ -58,7 +60,8 @@ pub(super) async fn moment(
         .await;
     let cursor = found.map_err(|error| of_read(&error))?;
     Ok(Moment {
-        as_of,
+        sequence: fixed.sequence,
+        as_of: fixed.as_of,
         counts,
         rows: Reading { cursor, session },
     })
@@ -69,35 +72,43 @@ pub(super) async fn totals(
     registrations: &Collection<RawDocumentBuf>,
     limit: Duration,
 ) -> Result<Counted, StoreError> {
-    let (as_of, counts, _session) = fix(registrations, None, limit).await?;
+    let (fixed, counts, _session) = fix(registrations, None, limit).await?;
     Ok(Counted {
-        as_of,
+        sequence: fixed.sequence,
+        as_of: fixed.as_of,
         city: None,
         counts,
     })
 }
 
-/// A session whose reads are all of one moment, which its first read has fixed: the counts, and when
-/// that was by the clock of the set.
+/// When a session reads. The set's cluster time is its sequence number: it never falls back, whatever
+/// the clock of a new primary says, and stays ahead where a clock once was.
+struct Fixed {
+    sequence: u64,
+    as_of: Timestamp,
+}
+
+/// A session whose reads are all of one moment, which its first read has fixed: that moment, and the
+/// counts.
 async fn fix(
     registrations: &Collection<RawDocumentBuf>,
     city: Option<CityCode>,
     limit: Duration,
-) -> Result<(Timestamp, BTreeMap<CityCode, u64>, ClientSession), StoreError> {
+) -> Result<(Fixed, BTreeMap<CityCode, u64>, ClientSession), StoreError> {
+    let latest = now();
     let started = registrations.client().start_session().snapshot(true).await;
     let mut session = started.map_err(|error| of_read(&error))?;
     let counts = counts(registrations, city, limit, &mut session).await?;
-    let as_of = session.snapshot_time().and_then(|time| {
-        // Moments of one second are told apart by a counter, which is far below a million.
-        Timestamp::new(
-            time.time.into(),
-            (time.increment % 1_000_000 * 1_000).cast_signed(),
-        )
-        .ok()
+    let fixed = session.snapshot_time().and_then(|time| {
+        let second = Timestamp::from_second(time.time.into()).ok()?;
+        Some(Fixed {
+            sequence: u64::from(time.time) << 32 | u64::from(time.increment),
+            as_of: second.min(latest),
+        })
     });
-    let as_of =
-        as_of.ok_or_else(|| StoreError::Unavailable("the server did not tell its time".into()))?;
-    Ok((as_of, counts, session))
+    let fixed =
+        fixed.ok_or_else(|| StoreError::Unavailable("the server did not tell its time".into()))?;
+    Ok((fixed, counts, session))
 }
 
 async fn counts(

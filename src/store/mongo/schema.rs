@@ -15,7 +15,11 @@ use crate::store::StoreError;
 pub(super) const REGISTRATIONS: &str = "registrations";
 pub(super) const BOARD: &str = "board";
 pub(super) const SESSIONS: &str = "sessions";
-pub(super) const KEYRING: &str = "keyring";
+pub(super) const REGISTER: &str = "register";
+
+/// Grows when documents change so that this version must move them; a database of a newer one is refused.
+const VERSION: i64 = 1;
+const SCHEMA: &str = "schema";
 
 /// Serves reports and counts.
 pub(super) const BY_CITY: &str = "registrations_city_id";
@@ -23,22 +27,43 @@ pub(super) const BY_CITY: &str = "registrations_city_id";
 const NAMESPACE_EXISTS: i32 = 48;
 const INDEX_CONFLICTS: [i32; 2] = [85, 86];
 
-/// What could not be made, and why.
-pub(super) struct Unprepared {
-    what: String,
-    error: Error,
+/// Why the database is not ready.
+pub(super) enum Unprepared {
+    /// Something could not be made or asked.
+    Refused {
+        /// What.
+        what: String,
+        /// Why.
+        error: Error,
+    },
+    /// A newer padron has changed its documents.
+    Newer(i64),
 }
 
 impl Unprepared {
     /// Whether waiting may help; otherwise somebody must mend the database.
     pub(super) fn is_transient(&self) -> bool {
-        is_transient(&self.error)
+        match self {
+            Self::Refused { error, .. } => is_transient(error),
+            Self::Newer(_) => false,
+        }
     }
 }
 
 impl From<Unprepared> for StoreError {
     fn from(unprepared: Unprepared) -> Self {
-        let Unprepared { what, error } = unprepared;
+        let (what, error) = match unprepared {
+            Unprepared::Refused { what, error } => (what, error),
+            Unprepared::Newer(found) => {
+                return Self::Unusable(
+                    format!(
+                        "the database is of version {found}, this padron knows up to {VERSION}; run the padron that made it, or a newer one"
+                    )
+                    .into(),
+                );
+            }
+        };
+        let lasting = !is_transient(&error);
         let cause = cause(&error);
         let conflict = matches!(&*error.kind,
             ErrorKind::Command(refused) if INDEX_CONFLICTS.contains(&refused.code));
@@ -47,16 +72,32 @@ impl From<Unprepared> for StoreError {
         } else {
             ""
         };
-        Self::Unavailable(format!("{what} cannot be made: {cause}{advice}").into())
+        let told = format!("{what} cannot be made: {cause}{advice}").into();
+        if lasting {
+            Self::Unusable(told)
+        } else {
+            Self::Unavailable(told)
+        }
     }
 }
 
 /// Makes what is not there yet.
 pub(super) async fn prepare(database: Database) -> Result<(), Unprepared> {
+    let version = database.collection::<Document>(REGISTER);
+    let asking = |error| Unprepared::Refused {
+        what: format!("the version in {REGISTER}"),
+        error,
+    };
+    let found = version.find_one(doc! { "_id": SCHEMA }).await;
+    let found = found.map_err(asking)?;
+    let found = found.map_or(0, |found| found.get_i64("version").unwrap_or(i64::MAX));
+    if found > VERSION {
+        return Err(Unprepared::Newer(found));
+    }
     for (name, validator) in validators() {
         make_collection(&database, name, validator)
             .await
-            .map_err(|error| Unprepared {
+            .map_err(|error| Unprepared::Refused {
                 what: format!("collection {name}"),
                 error,
             })?;
@@ -68,12 +109,21 @@ pub(super) async fn prepare(database: Database) -> Result<(), Unprepared> {
         registrations
             .create_index(index)
             .await
-            .map_err(|error| Unprepared {
+            .map_err(|error| Unprepared::Refused {
                 what: format!("index {name}"),
                 error,
             })?;
     }
-    Ok(())
+    // What moves the documents of an older version goes here, before its number.
+    version
+        .update_one(
+            doc! { "_id": SCHEMA },
+            doc! { "$max": { "version": VERSION } },
+        )
+        .upsert(true)
+        .await
+        .map(drop)
+        .map_err(asking)
 }
 
 async fn make_collection(
@@ -187,8 +237,19 @@ fn validators() -> [(&'static str, Document); 4] {
             ),
         ),
         (
-            KEYRING,
-            schema(&["_id", "tag"], doc! { "_id": text(), "tag": binary() }),
+            REGISTER,
+            schema(
+                &["_id"],
+                doc! {
+                    "_id": text(),
+                    "register": binary(),
+                    "keyring": binary(),
+                    "keys": { "bsonType": "array", "items": binary() },
+                    "erased": number(),
+                    "pings": number(),
+                    "version": number(),
+                },
+            ),
         ),
     ]
 }

@@ -20,6 +20,9 @@ pub(super) fn insert(
         ))?
         .execute(&*Columns::of(new).params())?;
     if inserted == 1 {
+        transaction
+            .prepare_cached("UPDATE counters SET registered = registered + 1")?
+            .execute([])?;
         return Ok(Inserted::New);
     }
     if let Some(tag) = new.idempotency_tag {

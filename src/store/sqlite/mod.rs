@@ -11,18 +11,19 @@ mod writer;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use uuid::Uuid;
 
 use self::{
     insert::insert,
-    rows::{counts, send_rows},
-    schema::read_registration,
+    rows::{counts, send_rows, sequence},
+    schema::{OpenFile, read_register, read_registration},
     writer::Writer,
 };
 use crate::{
@@ -31,7 +32,10 @@ use crate::{
     domain::totals::{Counted, Totals},
     foundation::clock::now,
     foundation::seal::Tag,
-    store::{Cause, Inserted, Session, Snapshot, Store, StoreError},
+    store::{
+        Boards, Cause, Claim, Inserted, Records, Register, Session, Sessions, Snapshot, Snapshots,
+        Store, StoreError,
+    },
 };
 
 /// Connections for short reads; a report opens one of its own.
@@ -45,7 +49,9 @@ const GROUP: usize = 256;
 
 /// The embedded store.
 pub(super) struct Sqlite {
-    path: PathBuf,
+    file: OpenFile,
+    /// Which register the file held when it was claimed.
+    register: OnceLock<Uuid>,
     writer: Writer,
     idle: Arc<Mutex<Vec<Connection>>>,
     readers: Arc<Semaphore>,
@@ -57,11 +63,17 @@ impl Sqlite {
     }
 
     pub(super) async fn open_with_group(path: PathBuf, group: usize) -> Result<Self, StoreError> {
-        let file = path.clone();
-        let connection = blocking(move || schema::create(&file).map_err(unavailable)).await?;
+        let opening = move || {
+            let connection = schema::create(&path)?;
+            let file = OpenFile::of(path);
+            let file = file.map_err(|error| StoreError::Unavailable(error.into()))?;
+            Ok((connection, file))
+        };
+        let (connection, file) = blocking(opening).await?;
         Ok(Self {
-            path,
-            writer: Writer::start(connection, group),
+            register: OnceLock::new(),
+            writer: Writer::start(connection, file.clone(), group),
+            file,
             idle: Arc::default(),
             readers: Arc::new(Semaphore::new(READERS)),
         })
@@ -71,17 +83,18 @@ impl Sqlite {
     async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let permit = self.readers.clone().acquire_owned().await.map_err(closed)?;
-        let (path, idle) = (self.path.clone(), self.idle.clone());
+        let (file, idle) = (self.file.clone(), self.idle.clone());
         blocking(move || {
             let _permit = permit;
+            file.is_still_there()?;
             let pooled = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = pooled
-                .map_or_else(|| schema::open(&path), Ok)
+            let mut connection = pooled
+                .map_or_else(|| schema::open(file.path()), Ok)
                 .map_err(unavailable)?;
-            let result = read(&connection).map_err(unavailable_or_corrupt)?;
+            let result = read(&mut connection).map_err(unavailable_or_corrupt)?;
             // A connection whose read failed is dropped, so that the next one starts afresh.
             idle.lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -93,7 +106,7 @@ impl Sqlite {
 }
 
 #[async_trait]
-impl Store for Sqlite {
+impl Records for Sqlite {
     async fn insert(&self, registration: &Registration) -> Result<Inserted, StoreError> {
         let registration = registration.clone();
         self.writer
@@ -118,7 +131,7 @@ impl Store for Sqlite {
     async fn erase(&self, reference: Reference) -> Result<Option<Registration>, StoreError> {
         self.writer
             .write(move |transaction| {
-                transaction
+                let erased = transaction
                     .query_row(
                         concat!(
                             "DELETE FROM registrations WHERE reference = ?1 RETURNING ",
@@ -127,45 +140,13 @@ impl Store for Sqlite {
                         [reference.symbols()],
                         read_registration,
                     )
-                    .optional()
+                    .optional()?;
+                if erased.is_some() {
+                    transaction.execute("UPDATE counters SET erased = erased + 1", [])?;
+                }
+                Ok(erased)
             })
             .await
-    }
-
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
-        let path = self.path.clone();
-        let as_of = now();
-        drop(self.readers.acquire().await.map_err(closed)?);
-        let (blocks, mut receiver) = mpsc::channel(BLOCKS_AHEAD);
-        let (counted, counts) = oneshot::channel();
-        tokio::task::spawn_blocking(move || {
-            let sent = blocks.clone();
-            if let Err(error) = send_rows(&path, city, counted, &blocks) {
-                // Nobody is left to tell when the report is gone.
-                let _ = sent.blocking_send(Err(unavailable_or_corrupt(error)));
-            }
-        });
-        match counts.await {
-            Ok(counts) => Ok(Snapshot {
-                as_of,
-                counts,
-                blocks: receiver,
-            }),
-            Err(_) => match receiver.recv().await {
-                Some(Err(error)) => Err(error),
-                _ => Err(StoreError::Unavailable("the reader ended early".into())),
-            },
-        }
-    }
-
-    async fn totals(&self) -> Result<Counted, StoreError> {
-        let as_of = now();
-        let counts = self.read(|connection| counts(connection, None)).await?;
-        Ok(Counted {
-            as_of,
-            city: None,
-            counts,
-        })
     }
 
     async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
@@ -184,7 +165,58 @@ impl Store for Sqlite {
         })
         .await
     }
+}
 
+#[async_trait]
+impl Snapshots for Sqlite {
+    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
+        let file = self.file.clone();
+        let as_of = now();
+        drop(self.readers.acquire().await.map_err(closed)?);
+        let (blocks, mut receiver) = mpsc::channel(BLOCKS_AHEAD);
+        let (counted, counts) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let sent = blocks.clone();
+            let sending = file.is_still_there().and_then(|()| {
+                send_rows(file.path(), city, counted, &blocks).map_err(unavailable_or_corrupt)
+            });
+            if let Err(error) = sending {
+                // Nobody is left to tell when the report is gone.
+                let _ = sent.blocking_send(Err(error));
+            }
+        });
+        match counts.await {
+            Ok((sequence, counts)) => Ok(Snapshot {
+                sequence,
+                as_of,
+                counts,
+                blocks: receiver,
+            }),
+            Err(_) => match receiver.recv().await {
+                Some(Err(error)) => Err(error),
+                _ => Err(StoreError::Unavailable("the reader ended early".into())),
+            },
+        }
+    }
+
+    async fn totals(&self) -> Result<Counted, StoreError> {
+        let as_of = now();
+        let counting = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            Ok((sequence(&transaction)?, counts(&transaction, None)?))
+        };
+        let (sequence, counts) = self.read(counting).await?;
+        Ok(Counted {
+            sequence,
+            as_of,
+            city: None,
+            counts,
+        })
+    }
+}
+
+#[async_trait]
+impl Boards for Sqlite {
     async fn board(&self, version: u64) -> Result<Option<Totals>, StoreError> {
         let text = self
             .read(move |connection| {
@@ -221,7 +253,10 @@ impl Store for Sqlite {
             })
             .await
     }
+}
 
+#[async_trait]
+impl Sessions for Sqlite {
     async fn add_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError> {
         let session = session.clone();
         self.writer
@@ -271,27 +306,52 @@ impl Store for Sqlite {
             })
             .await
     }
+}
 
-    async fn claim(&self, keyring: &Tag) -> Result<Tag, StoreError> {
-        let keyring = *keyring;
-        self.writer
-            .write(move |transaction| {
-                transaction.execute(
-                    "INSERT OR IGNORE INTO keyring (id, tag) VALUES (1, ?1)",
-                    [keyring.as_bytes()],
-                )?;
-                transaction.query_row("SELECT tag FROM keyring", [], |row| {
-                    schema::read_tag(row, "tag")
-                })
-            })
-            .await
+#[async_trait]
+impl Store for Sqlite {
+    async fn register(&self) -> Result<Option<Register>, StoreError> {
+        self.read(|connection| read_register(connection)).await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Register, StoreError> {
+        let claim = *claim;
+        let claiming = move |transaction: &Transaction<'_>| {
+            transaction.execute(
+                "INSERT OR IGNORE INTO register (one, id, keyring) VALUES (1, ?1, ?2)",
+                params![claim.id.as_bytes(), claim.keyring.as_bytes()],
+            )?;
+            transaction.execute(
+                "INSERT OR IGNORE INTO sealing_keys (id)
+                 SELECT ?1 WHERE EXISTS (SELECT 1 FROM register WHERE id = ?2 AND keyring = ?3)",
+                params![
+                    claim.key.as_bytes(),
+                    claim.id.as_bytes(),
+                    claim.keyring.as_bytes()
+                ],
+            )?;
+            read_register(transaction)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+        };
+        let register = self.writer.write(claiming).await?;
+        self.register.get_or_init(|| register.id);
+        Ok(register)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.read(|connection| {
-            connection.query_row("SELECT version FROM schema_version", [], |_| Ok(()))
-        })
-        .await
+        self.file.is_still_there()?;
+        let pinging = |transaction: &Transaction<'_>| {
+            transaction.execute("UPDATE counters SET pings = pings + 1", [])?;
+            transaction
+                .query_row("SELECT id FROM register", [], |row| row.get(0))
+                .optional()
+        };
+        let found = self.writer.write(pinging).await?;
+        match self.register.get() {
+            Some(claimed) if found != Some(claimed.into_bytes()) => Err(StoreError::Unavailable(
+                "the database file holds another register now; restart padron".into(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     async fn close(&self) {

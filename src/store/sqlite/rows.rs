@@ -28,16 +28,25 @@ pub(super) fn counts(
         .collect()
 }
 
-/// Sends the counts, then the rows, of one read transaction; ends early when nobody listens.
+/// The number of the moment that a transaction reads.
+pub(super) fn sequence(connection: &Connection) -> rusqlite::Result<u64> {
+    let ask = "SELECT registered + erased FROM counters";
+    connection
+        .prepare_cached(ask)?
+        .query_row([], |row| row.get(0).map(i64::cast_unsigned))
+}
+
+/// Sends the sequence number and the counts, then the rows, of one read transaction; ends early when nobody listens.
 pub(super) fn send_rows(
     path: &Path,
     city: Option<CityCode>,
-    counted: oneshot::Sender<BTreeMap<CityCode, u64>>,
+    counted: oneshot::Sender<(u64, BTreeMap<CityCode, u64>)>,
     blocks: &mpsc::Sender<Result<Vec<Row>, StoreError>>,
 ) -> rusqlite::Result<()> {
     let mut connection = schema::open(path)?;
     let transaction = connection.transaction()?;
-    if counted.send(counts(&transaction, city)?).is_err() {
+    let moment = (sequence(&transaction)?, counts(&transaction, city)?);
+    if counted.send(moment).is_err() {
         return Ok(());
     }
     let mut statement = transaction.prepare(match city {

@@ -1,32 +1,43 @@
 //! The tables, and how a registration becomes a row and back.
 
 use std::{
-    path::Path,
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row as SqlRow, RowIndex, ToSql, types::Type};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row as SqlRow, RowIndex, ToSql,
+    TransactionBehavior, types::Type,
+};
 use uuid::Uuid;
 
 use crate::{
     domain::city::CityCode,
-    domain::registration::{PhotoKey, Reference, Registration, StoredPhoto},
-    foundation::seal::{Sealed, Tag},
-    store::{Cause, Row, Session},
+    domain::registration::{Envelope, PhotoKey, Reference, Registration, StoredPhoto},
+    foundation::seal::{KeyId, Sealed, Tag},
+    store::{Cause, Register, Row, Session, StoreError},
 };
 
-/// Grows when the tables change; a file of another version is refused.
-const VERSION: i64 = 1;
+/// What makes the tables of each version out of those of the one before; the first makes them. The
+/// version of a file is its `user_version`. One that was published is never changed: later ones
+/// follow it. By hand and not by a library, because several processes may open a file at once: the
+/// version is looked at in the transaction that changes it.
+const MIGRATIONS: &[&str] = &[TABLES];
 
 /// How long a connection waits for another process's commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Rows lie in the order in which reports read them. `city_counts` is kept by triggers inside the
 /// same commit, so that neither a report nor the board counts the whole table.
+///
+/// `counters` grows in the commits that change something: what was ever registered and erased tells
+/// how many there must be, and the two together are the number of a snapshot.
 const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS registrations (
+CREATE TABLE registrations (
     city TEXT NOT NULL,
     id BLOB NOT NULL,
     reference TEXT NOT NULL,
@@ -44,35 +55,47 @@ CREATE TABLE IF NOT EXISTS registrations (
     photo_wrapped_key BLOB,
     PRIMARY KEY (city, id)
 ) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX IF NOT EXISTS registrations_reference ON registrations (reference);
-CREATE UNIQUE INDEX IF NOT EXISTS registrations_document_tag ON registrations (document_tag)
+CREATE UNIQUE INDEX registrations_reference ON registrations (reference);
+CREATE UNIQUE INDEX registrations_document_tag ON registrations (document_tag)
     WHERE document_tag IS NOT NULL;
-CREATE UNIQUE INDEX IF NOT EXISTS registrations_idempotency_tag ON registrations (idempotency_tag)
+CREATE UNIQUE INDEX registrations_idempotency_tag ON registrations (idempotency_tag)
     WHERE idempotency_tag IS NOT NULL;
-CREATE UNIQUE INDEX IF NOT EXISTS registrations_photo_key ON registrations (photo_key)
+CREATE UNIQUE INDEX registrations_photo_key ON registrations (photo_key)
     WHERE photo_key IS NOT NULL;
-CREATE TABLE IF NOT EXISTS city_counts (
+CREATE TABLE city_counts (
     city TEXT PRIMARY KEY NOT NULL,
     count INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER IF NOT EXISTS registrations_insert AFTER INSERT ON registrations BEGIN
+CREATE TRIGGER registrations_insert AFTER INSERT ON registrations BEGIN
     INSERT INTO city_counts (city, count) VALUES (new.city, 1)
         ON CONFLICT (city) DO UPDATE SET count = count + 1;
 END;
-CREATE TRIGGER IF NOT EXISTS registrations_delete AFTER DELETE ON registrations BEGIN
+CREATE TRIGGER registrations_delete AFTER DELETE ON registrations BEGIN
     UPDATE city_counts SET count = count - 1 WHERE city = old.city;
 END;
-CREATE TABLE IF NOT EXISTS board (
+CREATE TABLE board (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     version INTEGER NOT NULL,
     totals TEXT NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS sessions (
+CREATE TABLE sessions (
     tag BLOB PRIMARY KEY NOT NULL,
     actor TEXT NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS keyring (id INTEGER PRIMARY KEY CHECK (id = 1), tag BLOB NOT NULL) STRICT;
+CREATE TABLE register (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    id BLOB NOT NULL,
+    keyring BLOB NOT NULL
+) STRICT;
+CREATE TABLE sealing_keys (id BLOB PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE counters (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    registered INTEGER NOT NULL,
+    erased INTEGER NOT NULL,
+    pings INTEGER NOT NULL
+) STRICT;
+INSERT INTO counters VALUES (1, 0, 0, 0);
 ";
 
 /// The columns of a registration, in the order of [`Columns`].
@@ -120,33 +143,155 @@ fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Opens the file, making it and its tables when absent.
-pub(super) fn create(path: &Path) -> rusqlite::Result<Connection> {
-    drop(Connection::open(path)?);
-    let mut connection = open(path)?;
+/// Opens the file, making it and its tables when absent, and brings an older one up to date.
+///
+/// # Errors
+/// [`StoreError::Unusable`] for what is no file of padron's, or a newer padron's.
+pub(super) fn create(path: &Path) -> Result<Connection, StoreError> {
+    make_private(path).map_err(|error| StoreError::Unavailable(error.into()))?;
+    let mut connection = open(path).map_err(of_opening)?;
+    prepare(&connection).map_err(of_opening)?;
+    migrate(&mut connection, path, MIGRATIONS)?;
+    Ok(connection)
+}
+
+/// Readable by its owner only; SQLite gives its log the same rights.
+fn make_private(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // Only the writer's: pages that inserts touch again, statement journals that would go to disk, and
     // a log that is copied into the file less often.
     connection.pragma_update(None, "cache_size", -32_768)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
-    use_write_ahead_log(&connection)?;
-    let transaction =
-        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    transaction.execute_batch(TABLES)?;
-    transaction.execute(
-        "INSERT INTO schema_version SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM schema_version)",
-        [VERSION],
-    )?;
-    let found: i64 =
-        transaction.query_row("SELECT version FROM schema_version", [], |row| row.get(0))?;
-    if found != VERSION {
-        return Err(rusqlite::Error::ToSqlConversionFailure(
-            format!("the file has tables of version {found}, this padron reads version {VERSION}")
-                .into(),
+    use_write_ahead_log(connection)
+}
+
+fn of_opening(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => StoreError::Unusable(error.into()),
+        _ => StoreError::Unavailable(error.into()),
+    }
+}
+
+fn version_of(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.query_row("PRAGMA user_version", [], |row| {
+        row.get::<_, u32>(0).map(|version| version as usize)
+    })
+}
+
+/// Applies what is missing of `migrations`, in one transaction, after a copy of the older file beside
+/// it.
+fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    migrations: &[&str],
+) -> Result<(), StoreError> {
+    let found = version_of(connection).map_err(of_opening)?;
+    if (1..migrations.len()).contains(&found) {
+        copy_beside(connection, path, found)?;
+    }
+    let behavior = TransactionBehavior::Immediate;
+    let transaction = connection
+        .transaction_with_behavior(behavior)
+        .map_err(of_opening)?;
+    let found = version_of(&transaction).map_err(of_opening)?;
+    let Some(missing) = migrations.get(found..) else {
+        return Err(StoreError::Unusable(
+            format!(
+                "the file has tables of version {found}, this padron knows up to {}; run the padron that made it, or a newer one",
+                migrations.len()
+            )
+            .into(),
+        ));
+    };
+    let tables = "SELECT EXISTS (SELECT 1 FROM sqlite_master)";
+    let is_others = transaction
+        .query_row(tables, [], |row| row.get(0))
+        .map_err(of_opening)?;
+    if found == 0 && is_others {
+        return Err(StoreError::Unusable(
+            "the file is no register of this padron; name another".into(),
         ));
     }
-    transaction.commit()?;
-    Ok(connection)
+    let apply = || {
+        for migration in missing {
+            transaction.execute_batch(migration)?;
+        }
+        transaction.pragma_update(None, "user_version", migrations.len().to_string())?;
+        transaction.commit()
+    };
+    apply().map_err(of_opening)
+}
+
+/// Keeps the file as it was before its tables are changed: `padron.db.version-1`.
+fn copy_beside(connection: &Connection, path: &Path, version: usize) -> Result<(), StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".version-{version}"));
+    let copy = Path::new(&name);
+    if copy.exists() {
+        return Ok(());
+    }
+    let unfinished = copy.with_extension(format!("{version}.unfinished"));
+    let copying = || {
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => make_private(&unfinished)?,
+        }
+        let name = unfinished.to_string_lossy();
+        connection
+            .execute("VACUUM INTO ?1", [name])
+            .map_err(io::Error::other)?;
+        fs::File::open(&unfinished)?.sync_all()?;
+        fs::rename(&unfinished, copy)
+    };
+    copying().map_err(|error: io::Error| {
+        StoreError::Unavailable(
+            format!("the copy before the migration cannot be made: {error}").into(),
+        )
+    })
+}
+
+/// The open file, by what names it on its disk.
+#[derive(Clone, Debug)]
+pub(super) struct OpenFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl OpenFile {
+    pub(super) fn of(path: PathBuf) -> io::Result<Self> {
+        let found = fs::metadata(&path)?;
+        Ok(Self {
+            device: found.dev(),
+            inode: found.ino(),
+            path,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fails once the file was removed or another lies in its place: what is written to it then is
+    /// lost when the last connection closes.
+    pub(super) fn is_still_there(&self) -> Result<(), StoreError> {
+        let same = |found: fs::Metadata| (found.dev(), found.ino()) == (self.device, self.inode);
+        if fs::metadata(&self.path).is_ok_and(same) {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(
+            "the database file was removed or replaced; put it back, or restart padron".into(),
+        ))
+    }
 }
 
 /// A registration's columns.
@@ -243,7 +388,7 @@ pub(super) fn read_photo_key(row: &SqlRow<'_>) -> rusqlite::Result<PhotoKey> {
 /// The columns of a [`Row`], in the order of [`read_row`].
 macro_rules! row_columns {
     () => {
-        "id, reference, city, registered_at, sealed, photo_key IS NOT NULL"
+        "id, reference, city, registered_at, photo_key, sealed"
     };
 }
 pub(super) use row_columns;
@@ -251,12 +396,16 @@ pub(super) use row_columns;
 /// By position: looking names up would take a tenth of a report.
 pub(super) fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
-        id: Uuid::from_bytes(row.get(0)?),
-        reference: read_reference(row, 1)?,
-        city: read_city(row, 2)?,
-        registered_at: read_time(row, 3)?,
-        sealed: Sealed::from_bytes(row.get(4)?),
-        has_photo: row.get(5)?,
+        envelope: Envelope {
+            id: Uuid::from_bytes(row.get(0)?),
+            reference: read_reference(row, 1)?,
+            city: read_city(row, 2)?,
+            registered_at: read_time(row, 3)?,
+            photo_key: row
+                .get::<_, Option<_>>(4)?
+                .map(|key| PhotoKey(Uuid::from_bytes(key))),
+        },
+        sealed: Sealed::from_bytes(row.get(5)?),
     })
 }
 
@@ -296,4 +445,79 @@ pub(super) fn read_session(row: &SqlRow<'_>) -> rusqlite::Result<Session> {
         actor: row.get("actor")?,
         expires_at: read_time(row, "expires_at")?,
     })
+}
+
+/// Which register the file holds, if it was claimed.
+pub(super) fn read_register(connection: &Connection) -> rusqlite::Result<Option<Register>> {
+    let ask = "SELECT register.id, keyring, erased FROM register, counters";
+    let found = connection
+        .prepare_cached(ask)?
+        .query_row([], |row| {
+            Ok(Register {
+                id: read_id(row, "id")?,
+                keyring: read_tag(row, "keyring")?,
+                keys: Vec::new(),
+                erased: row.get::<_, i64>("erased")?.cast_unsigned(),
+            })
+        })
+        .optional()?;
+    let Some(mut register) = found else {
+        return Ok(None);
+    };
+    let mut keys = connection.prepare_cached("SELECT id FROM sealing_keys")?;
+    let keys = keys.query_map([], |row| {
+        KeyId::from_bytes(row.get_ref("id")?.as_blob()?)
+            .ok_or_else(|| damaged("sealing_keys.id", "not 4 bytes"))
+    })?;
+    register.keys = keys.collect::<rusqlite::Result<_>>()?;
+    Ok(Some(register))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEXT: &str = "CREATE TABLE later (id INTEGER) STRICT; INSERT INTO later VALUES (7)";
+
+    #[test]
+    fn an_older_file_is_migrated_after_a_copy_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("padron.db");
+        let mut connection = create(&path).unwrap();
+        connection
+            .execute("UPDATE counters SET registered = 42", [])
+            .unwrap();
+        let migrations = [TABLES, NEXT];
+        // A second time there is nothing to do.
+        for _ in 0..2 {
+            migrate(&mut connection, &path, &migrations).unwrap();
+            assert_eq!(version_of(&connection).unwrap(), 2);
+        }
+        let later: i64 = connection
+            .query_row("SELECT id FROM later", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(later, 7);
+
+        let copy = folder.path().join("padron.db.version-1");
+        let mode = fs::metadata(&copy).unwrap().mode() & 0o777;
+        assert_eq!(mode, 0o600);
+        let copy = open(&copy).unwrap();
+        assert_eq!(version_of(&copy).unwrap(), 1);
+        let registered: i64 = copy
+            .query_row("SELECT registered FROM counters", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(registered, 42);
+    }
+
+    #[test]
+    fn a_migration_that_fails_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("padron.db");
+        let mut connection = create(&path).unwrap();
+        let broken = [TABLES, NEXT, "SELECT no_such_function()"];
+        migrate(&mut connection, &path, &broken).unwrap_err();
+        assert_eq!(version_of(&connection).unwrap(), 1);
+        let made = connection.prepare("SELECT id FROM later");
+        assert!(made.is_err(), "half of it stays");
+    }
 }

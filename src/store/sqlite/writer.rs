@@ -12,6 +12,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::schema::OpenFile;
 use crate::store::StoreError;
 
 /// Writes that may wait; beyond, callers wait to queue.
@@ -29,9 +30,9 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread; at most `group` writes share a commit.
-    pub(super) fn start(connection: Connection, group: usize) -> Self {
+    pub(super) fn start(connection: Connection, file: OpenFile, group: usize) -> Self {
         let (queue, writes) = mpsc::channel(QUEUE);
-        let thread = std::thread::spawn(move || run(connection, writes, group));
+        let thread = std::thread::spawn(move || run(connection, &file, writes, group));
         Self {
             queue,
             thread: Mutex::new(Some(thread)),
@@ -77,7 +78,12 @@ impl Writer {
     }
 }
 
-fn run(mut connection: Connection, mut writes: mpsc::Receiver<Option<Write>>, group: usize) {
+fn run(
+    mut connection: Connection,
+    file: &OpenFile,
+    mut writes: mpsc::Receiver<Option<Write>>,
+    group: usize,
+) {
     while let Some(first) = writes.blocking_recv() {
         let mut batch = Vec::new();
         let mut next = Some(first);
@@ -93,29 +99,46 @@ fn run(mut connection: Connection, mut writes: mpsc::Receiver<Option<Write>>, gr
         if batch.is_empty() {
             continue;
         }
-        if let Err(error) = commit(&mut connection, batch) {
+        if let Err(error) = commit(&mut connection, file, batch) {
             tracing::error!(%error, "a commit failed; its writers were told");
         }
     }
 }
 
-fn commit(connection: &mut Connection, batch: Vec<Write>) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn commit(
+    connection: &mut Connection,
+    file: &OpenFile,
+    batch: Vec<Write>,
+) -> Result<(), StoreError> {
+    // Their writers are told that nothing was written.
+    file.is_still_there()?;
+    let behavior = TransactionBehavior::Immediate;
+    let transaction = connection
+        .transaction_with_behavior(behavior)
+        .map_err(failed)?;
     let mut answers = Vec::with_capacity(batch.len());
     for write in batch {
-        answers.push(write(&transaction)?);
+        answers.push(write(&transaction).map_err(failed)?);
     }
     let committed = transaction.commit();
+    // A commit into a file that was removed meanwhile is acknowledged to nobody.
+    let kept = file.is_still_there();
     for answer in answers {
-        answer(match &committed {
-            Ok(()) => Ok(()),
-            Err(error) if is_certain(error) => {
+        answer(match (&committed, &kept) {
+            (Ok(()), Ok(())) => Ok(()),
+            (Ok(()), Err(gone)) => Err(StoreError::Uncertain(gone.to_string().into())),
+            (Err(error), _) if is_certain(error) => {
                 Err(StoreError::Unavailable(error.to_string().into()))
             }
-            Err(error) => Err(StoreError::Uncertain(error.to_string().into())),
+            (Err(error), _) => Err(StoreError::Uncertain(error.to_string().into())),
         });
     }
-    committed
+    committed.map_err(failed)?;
+    kept
+}
+
+fn failed(error: rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(error.into())
 }
 
 /// Whether a commit that failed so has surely written nothing. After an input or output error the

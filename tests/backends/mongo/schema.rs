@@ -153,6 +153,7 @@ async fn a_url_never_shows_its_password() {
         let Err(error) = open(wrong).await else {
             panic!("{wrong} is taken");
         };
+        assert!(matches!(error, StoreError::Unusable(_)), "{wrong}");
         let told = format!("{error} {error:?}");
         assert!(told.contains("mongodb://USER:PASSWORD@"), "{told}");
         assert!(!told.contains("planted"), "{told}");
@@ -199,4 +200,21 @@ async fn what_a_registration_lacks_is_left_out() {
             "sealed"
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a MongoDB server; .ci/run starts one"]
+async fn a_database_of_a_newer_version_is_refused() {
+    let database = Database::new();
+    database.open().await.unwrap();
+    let driver = database.driver().await;
+    let versions = driver.collection::<Document>("register");
+    let schema = doc! { "_id": "schema" };
+    let known = versions.find_one(schema.clone()).await.unwrap().unwrap();
+    assert_eq!(known.get_i64("version").unwrap(), 1);
+    let newer = doc! { "$set": { "version": 99_i64 } };
+    versions.update_one(schema, newer).await.unwrap();
+    let refused = database.open().await.err().expect("it opens");
+    assert!(matches!(refused, StoreError::Unusable(_)), "{refused:?}");
+    assert!(refused.to_string().contains("version 99"), "{refused}");
 }

@@ -15,7 +15,7 @@ use padron::{
 };
 
 use super::{Database, open};
-use crate::support::{KEYRING, read, registration, time};
+use crate::support::{KEYRING, claim_of, read, registration, time};
 
 /// A way to `server` that keeps what is asked.
 async fn recorded(server: String) -> (u16, Arc<Mutex<Vec<u8>>>) {
@@ -99,7 +99,7 @@ async fn writes_wait_for_the_journals_of_a_majority_and_no_longer_than_they_may(
         asked.lock().unwrap().clear();
         match call {
             "insert" => drop(store.insert(&one).await.unwrap()),
-            "claim" => drop(store.claim(&session.tag).await.unwrap()),
+            "claim" => drop(store.claim(&claim_of(&KEYRING)).await.unwrap()),
             "first board" => assert!(store.save_board(&first).await.unwrap()),
             "next board" => assert!(store.save_board(&next).await.unwrap()),
             "add session" => store.add_session(&session, time(0)).await.unwrap(),

@@ -58,10 +58,14 @@ pub(super) async fn foreign_objects_are_not_listed(tier: Tier) {
     let key = Uuid::from_u128(0xfeed_beef);
     for foreign in [
         "photos/readme.txt".to_owned(),
-        format!("photos/{key}.jpg"),
+        "photos/00/readme.txt".to_owned(),
+        format!("photos/00/{key}.jpg"),
         format!("photos/2026/{key}"),
-        format!("photos/{}", key.simple()),
-        format!("photos/{}", key.to_string().to_uppercase()),
+        format!("photos/{key}"),
+        format!("photos/01/{key}"),
+        format!("photos/00/00/{key}"),
+        format!("photos/00/{}", key.simple()),
+        format!("photos/00/{}", key.to_string().to_uppercase()),
         format!("photos-{key}"),
         format!("other/{key}"),
         key.to_string(),

@@ -31,7 +31,7 @@ async fn commits_of_queued_inserts(store: &dyn Store, database: &Path) -> usize 
     // A reader of the state before keeps the log from being started anew.
     let reader = Connection::open(database).unwrap();
     reader
-        .execute_batch("BEGIN; SELECT * FROM schema_version")
+        .execute_batch("BEGIN; SELECT * FROM counters")
         .unwrap();
     let before = commits(database);
 

@@ -8,7 +8,7 @@ use padron::{
 use rusqlite::Connection;
 
 use super::{new_file, open, queued};
-use crate::support::{KEYRING, insert_all, or_hangs, read, registration, row, time};
+use crate::support::{KEYRING, claim_of, insert_all, or_hangs, read, registration, row, time};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_is_there_when_it_is_opened_again() {
@@ -24,7 +24,7 @@ async fn everything_is_there_when_it_is_opened_again() {
         expires_at: time(1),
     };
     store.add_session(&session, time(0)).await.unwrap();
-    store.claim(&KEYRING.fingerprint()).await.unwrap();
+    let register = store.claim(&claim_of(&KEYRING)).await.unwrap();
     store.close().await;
     let files = std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(files, 1, "the log is in the database, and gone");
@@ -39,8 +39,7 @@ async fn everything_is_there_when_it_is_opened_again() {
     assert_eq!(store.board(0).await.unwrap(), Some(totals));
     let found = store.session(&session.tag, time(0)).await.unwrap();
     assert_eq!(found, Some(session));
-    let other = padron::foundation::seal::Keyring::generate().fingerprint();
-    assert_eq!(store.claim(&other).await.unwrap(), KEYRING.fingerprint());
+    assert_eq!(store.register().await.unwrap(), Some(register));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,14 +63,14 @@ async fn tables_of_another_version_are_refused_and_left_alone() {
     let (store, behind, folder) = new_file().await;
     store.insert(&registration(1)).await.unwrap();
     store.close().await;
-    behind
-        .execute("UPDATE schema_version SET version = 99", [])
-        .unwrap();
+    behind.pragma_update(None, "user_version", 99).unwrap();
     let refused = open(&folder.path().join("padron.db")).await.err();
-    let told = refused.expect("it must not open").to_string();
+    let refused = refused.expect("it must not open");
+    assert!(matches!(refused, StoreError::Unusable(_)), "{refused:?}");
+    let told = refused.to_string();
     assert!(told.contains("version 99"), "{told}");
     let version: i64 = behind
-        .query_row("SELECT version FROM schema_version", [], |row| row.get(0))
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
         .unwrap();
     assert_eq!(version, 99);
 }
@@ -89,7 +88,10 @@ async fn what_is_no_database_is_refused() {
     for path in [&text, &missing, &folder.path().to_owned()] {
         let refused = open(path).await.err();
         assert!(
-            matches!(refused, Some(StoreError::Unavailable(_))),
+            matches!(
+                refused,
+                Some(StoreError::Unavailable(_) | StoreError::Unusable(_))
+            ),
             "{}: {refused:?}",
             path.display()
         );
@@ -125,4 +127,79 @@ async fn a_damaged_row_is_corrupt_and_ends_a_report() {
     // It takes more than a row to stop the rest.
     let found = store.find(people[1].reference).await.unwrap();
     assert_eq!(found.as_ref(), Some(&people[1]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("theirs.db");
+    let theirs = Connection::open(&path).unwrap();
+    theirs.execute_batch("CREATE TABLE keyring (id)").unwrap();
+    let refused = open(&path).await.err();
+    assert!(
+        matches!(refused, Some(StoreError::Unusable(_))),
+        "{refused:?}"
+    );
+    let tables = "SELECT count(*) FROM sqlite_master";
+    let tables: i64 = theirs.query_row(tables, [], |row| row.get(0)).unwrap();
+    assert_eq!(tables, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_its_owners_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (store, _behind, folder) = new_file().await;
+    store.insert(&registration(1)).await.unwrap();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", file.file_name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_gone_takes_nothing_and_answers_nothing() {
+    // Removed, replaced, and its folder moved away.
+    for what in ["removed", "replaced", "moved"] {
+        let (store, behind, folder) = new_file().await;
+        drop(behind);
+        let (path, away) = (folder.path().join("padron.db"), folder.path().join("away"));
+        store.insert(&registration(1)).await.unwrap();
+        store.ping().await.unwrap();
+        match what {
+            "removed" => std::fs::remove_file(&path).unwrap(),
+            "moved" => std::fs::rename(&path, &away).unwrap(),
+            _ => {
+                std::fs::copy(&path, &away).unwrap();
+                std::fs::rename(&away, &path).unwrap();
+            }
+        }
+        let answers = [
+            ("ping", store.ping().await.err()),
+            ("insert", store.insert(&registration(2)).await.err()),
+            ("find", store.find(registration(1).reference).await.err()),
+            ("rows", store.rows(None).await.err()),
+        ];
+        for (call, error) in answers {
+            let refused = matches!(error, Some(StoreError::Unavailable(_)));
+            assert!(refused, "{what}: {call}: {error:?}");
+        }
+        if what == "moved" {
+            std::fs::rename(&away, &path).unwrap();
+            store.ping().await.unwrap();
+            assert_eq!(store.insert(&registration(2)).await.unwrap(), Inserted::New);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ping_fails_where_nothing_can_be_written() {
+    let (store, behind, _folder) = new_file().await;
+    store.ping().await.unwrap();
+    behind
+        .execute_batch(
+            "CREATE TRIGGER full BEFORE UPDATE ON counters BEGIN SELECT RAISE(ABORT, 'on purpose'); END",
+        )
+        .unwrap();
+    assert!(store.ping().await.is_err());
 }

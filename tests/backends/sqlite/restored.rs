@@ -31,11 +31,12 @@ async fn reports_refresh_a_board_that_is_older_than_what_is_known() {
             |board: &Arc<Board>| Charts::new(board.clone(), cities.clone(), TimeZone::UTC);
         let charts = charts_of(&board);
         let counted = |number: u32| Counted {
+            sequence: number.into(),
             as_of: time(number.into()),
             city: None,
             counts: [(city("11001"), number.into())].into(),
         };
-        for number in 1..=5 {
+        for number in 1_i64..=5 {
             board.refresh(&counted(number)).await.unwrap();
             charts.chart(spec).await.unwrap();
             if number == backup {
@@ -64,8 +65,9 @@ async fn reports_refresh_a_board_that_is_older_than_what_is_known() {
 async fn a_replica_that_follows_takes_over_a_board_that_is_older_than_what_is_known() {
     let (store, connection, _folder) = new_file().await;
     let board = Board::new(store.clone(), Arc::new(Cities::embedded().unwrap()));
-    for number in 1..=5 {
+    for number in 1_i64..=5 {
         let counted = Counted {
+            sequence: number.unsigned_abs(),
             as_of: time(number),
             city: None,
             counts: [(city("11001"), number.unsigned_abs())].into(),

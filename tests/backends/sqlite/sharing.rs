@@ -49,7 +49,7 @@ async fn two_stores_of_one_file_agree_who_was_first() {
         let [row] = &rows[..] else {
             panic!("{} rows", rows.len());
         };
-        let winner = store.find(row.reference).await.unwrap().unwrap();
+        let winner = store.find(row.envelope.reference).await.unwrap().unwrap();
         for answer in &answers {
             match answer {
                 Inserted::New => {}

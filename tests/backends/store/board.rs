@@ -15,6 +15,7 @@ use crate::support::{city, race, time};
 fn board(version: u64, mark: u64) -> Totals {
     let count = |count, millisecond| CityCount {
         count,
+        sequence: 7,
         as_of: time(millisecond),
     };
     Totals {
@@ -25,6 +26,7 @@ fn board(version: u64, mark: u64) -> Totals {
             (city("00001"), count(u64::from(u32::MAX) + mark, 0)),
         ]
         .into(),
+        sequence: 7,
         as_of: time(7),
     }
 }
@@ -89,7 +91,9 @@ pub(super) async fn of_racing_reports_the_newest_count_stays(store: Arc<dyn Stor
     let reports = (0..REPORTS).rev().map(|number| {
         let board = replicas[usize::try_from(number % 2).unwrap()].clone();
         let counted = Counted {
-            as_of: time(number.cast_signed()),
+            sequence: number,
+            // The clock goes backwards.
+            as_of: time(-number.cast_signed()),
             city: None,
             counts: [(city("11001"), number)].into(),
         };
@@ -101,5 +105,5 @@ pub(super) async fn of_racing_reports_the_newest_count_stays(store: Arc<dyn Stor
     let saved = store.board(0).await.unwrap().unwrap();
     assert_eq!(saved.version, REPORTS);
     assert_eq!(saved.cities[&city("11001")].count, REPORTS - 1);
-    assert_eq!(saved.as_of, time(REPORTS.cast_signed() - 1));
+    assert_eq!(saved.as_of, time(1 - REPORTS.cast_signed()));
 }

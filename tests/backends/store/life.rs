@@ -8,7 +8,7 @@ use padron::{
     store::{Inserted, Session, Store, StoreError},
 };
 
-use crate::support::{photo_key, race, reference, registration, time};
+use crate::support::{KEYRING, claim_of, photo_key, race, reference, registration, time};
 
 pub(super) async fn it_answers_a_ping(store: Arc<dyn Store>) {
     store.ping().await.unwrap();
@@ -27,7 +27,7 @@ pub(super) async fn after_its_end_every_call_fails(store: Arc<dyn Store>) {
     let totals = Totals::first(&store.totals().await.unwrap());
     store.close().await;
 
-    let calls: [(&str, Option<StoreError>); 13] = [
+    let calls: [(&str, Option<StoreError>); 14] = [
         ("insert", store.insert(&registration(2)).await.err()),
         ("find", store.find(reference(1)).await.err()),
         ("erase", store.erase(reference(1)).await.err()),
@@ -42,7 +42,8 @@ pub(super) async fn after_its_end_every_call_fails(store: Arc<dyn Store>) {
         ),
         ("session", store.session(&tag, time(0)).await.err()),
         ("end_session", store.end_session(&tag, time(0)).await.err()),
-        ("claim", store.claim(&tag).await.err()),
+        ("register", store.register().await.err()),
+        ("claim", store.claim(&claim_of(&KEYRING)).await.err()),
         ("ping", store.ping().await.err()),
     ];
     let answered = calls.iter().filter(|(_, error)| error.is_none());

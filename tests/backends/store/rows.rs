@@ -36,7 +36,7 @@ fn people(count: u32) -> Vec<Registration> {
 /// As a report must show them.
 fn sorted(registrations: &[Registration]) -> Vec<Row> {
     let mut rows: Vec<_> = registrations.iter().map(row).collect();
-    rows.sort_by_key(|row| (row.city, row.id));
+    rows.sort_by_key(|row| (row.envelope.city, row.envelope.id));
     rows
 }
 

@@ -35,3 +35,22 @@ pub(super) async fn every_racing_insert_is_counted_once(store: Arc<dyn Store>) {
     let expected = [(city("05001"), 50), (city("11001"), 150)].into();
     assert_eq!(store.totals().await.unwrap().counts, expected);
 }
+
+pub(super) async fn their_sequence_grows_with_every_change(store: Arc<dyn Store>) {
+    let sequence = async || {
+        let counted = store.totals().await.unwrap().sequence;
+        let snapshot = store.rows(None).await.unwrap().sequence;
+        assert!(snapshot >= counted);
+        snapshot
+    };
+    let mut known = sequence().await;
+    for number in 0..5 {
+        insert_all(&*store, &[registration(number)]).await;
+        let next = sequence().await;
+        assert!(next > known, "{next} after {known}");
+        known = next;
+    }
+    store.erase(registration(3).reference).await.unwrap();
+    let next = sequence().await;
+    assert!(next > known, "{next} after {known}");
+}

@@ -203,8 +203,13 @@ async fn sweep(people: usize) -> u64 {
             .nth(1)
             .and_then(|part| part.split(' ').next()?.parse::<u64>().ok());
         swept += removed.unwrap_or_else(|| panic!("{said}"));
-        let folder = Path::new(S3_FOLDER).join("photos/photos");
-        let objects = fs::read_dir(folder).unwrap().count();
+        let inside = |folder| {
+            fs::read_dir(folder)
+                .unwrap()
+                .map(|file| file.unwrap().path())
+        };
+        let folders = inside(Path::new(S3_FOLDER).join("photos/photos"));
+        let objects = folders.flat_map(inside).count();
         if objects == people {
             return swept;
         }
