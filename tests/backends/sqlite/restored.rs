@@ -36,7 +36,7 @@ async fn reports_refresh_a_board_that_is_older_than_what_is_known() {
             city: None,
             counts: [(city("11001"), number.into())].into(),
         };
-        for number in 1_i64..=5 {
+        for number in 1..=5 {
             board.refresh(&counted(number)).await.unwrap();
             charts.chart(spec).await.unwrap();
             if number == backup {
@@ -67,7 +67,7 @@ async fn a_replica_that_follows_takes_over_a_board_that_is_older_than_what_is_kn
     let board = Board::new(store.clone(), Arc::new(Cities::embedded().unwrap()));
     for number in 1_i64..=5 {
         let counted = Counted {
-            sequence: number.unsigned_abs(),
+            sequence: u64::try_from(number).unwrap(),
             as_of: time(number),
             city: None,
             counts: [(city("11001"), number.unsigned_abs())].into(),
