@@ -8,10 +8,13 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use padron::{
-    http::form::{MAX_TEXT_BYTES, ReadForm, read},
+    http::{
+        form::{MAX_TEXT_BYTES, ReadForm, read},
+        memory::UploadMemory,
+    },
     domain::photo::MAX_BYTES,
 };
-use tokio::{runtime::Runtime, sync::Semaphore};
+use tokio::runtime::Runtime;
 
 /// One for all inputs: the reader's deadline needs its clock.
 fn runtime() -> &'static Runtime {
@@ -30,11 +33,12 @@ fuzz_target!(|input: (u8, &[u8])| {
         .chunks(usize::from(step).max(1))
         .map(|piece| Ok(Bytes::copy_from_slice(piece)))
         .collect();
-    let budget = Arc::new(Semaphore::new(BUDGET));
+    let budget = UploadMemory::new(BUDGET);
+    let held = Arc::new(budget.begin(None, None).expect("the first upload"));
     let stream = futures::stream::iter(pieces);
     let mut into = ReadForm::default();
-    let content_type = "multipart/form-data; boundary=X";
-    let reading = read(content_type, stream, budget.clone(), &mut into);
+    let content_type = b"multipart/form-data; boundary=X";
+    let reading = read(content_type, None, stream, held, &mut into);
     if runtime().block_on(reading).is_ok() {
         let read = &into;
         for text in [
@@ -55,7 +59,7 @@ fuzz_target!(|input: (u8, &[u8])| {
     }
     drop(into);
     assert_eq!(
-        budget.available_permits(),
+        budget.available(),
         BUDGET,
         "what was taken is given back"
     );

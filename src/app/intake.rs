@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 use uuid::{NoContext, Uuid};
 
 use crate::{
@@ -82,7 +83,7 @@ impl Intake {
     /// Registers a person and returns once photo and record are on disk.
     ///
     /// It runs in a task of its own: a client that hangs up drops only the waiting, never half of
-    /// the work.
+    /// the work, and what was `held` for it is let go when the work is done.
     ///
     /// # Errors
     /// [`IntakeError`]; nothing is kept then, except where the store could not say so.
@@ -90,11 +91,15 @@ impl Intake {
         &self,
         new: NewRegistration,
         now: Timestamp,
+        held: impl Send + 'static,
     ) -> Result<Registered, IntakeError> {
         let intake = self.clone();
-        self.tracker
-            .spawn(async move { intake.run(new, now).await })
-            .await?
+        let registering = async move {
+            let registered = intake.run(new, now).await;
+            drop(held);
+            registered
+        };
+        self.tracker.spawn(registering.in_current_span()).await?
     }
 
     async fn run(&self, new: NewRegistration, now: Timestamp) -> Result<Registered, IntakeError> {

@@ -6,19 +6,25 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
+use encoding_rs::{Encoding, UTF_8};
 use futures::{Stream, StreamExt as _};
 use multer::{Constraints, Field, Multipart, SizeLimit};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::{
     domain::photo::{self, PhotoError},
-    domain::registration::{Fault, RawText, RegistrationForm},
+    domain::registration::{Fault, RegistrationForm},
+    http::{
+        memory::{Held, OverBudget},
+        parts::{self, CHARSET, Parts, PartsError},
+        peer::LetGo,
+    },
 };
 
 /// Most bytes of a text field; no bound of a field's characters is above it.
@@ -43,19 +49,25 @@ pub enum FormError {
     /// It is not well-formed, or ended early.
     #[error("the multipart body is malformed or ended early")]
     Malformed,
+    /// What stands before the content of a part has no end.
+    #[error("the head of a part is longer than 8192 bytes")]
+    LongHead,
+    /// The whole body is too long.
+    #[error("the body is longer than {MAX_BODY_BYTES} bytes")]
+    LongBody,
     /// A field stands twice.
     #[error("field {0} stands twice")]
     Duplicate(&'static str),
     /// A field is not one of the form's.
     #[error("there is a field that the form does not have; it has {}", FIELDS.join(", "))]
     Unknown,
-    /// A text field or the whole body is too long.
+    /// A field is too long.
     #[error("{0}")]
     TooLarge(String),
     /// The uploads under way take all the memory that they may.
     #[error("too many uploads at once")]
     Busy,
-    /// The body, or the next piece of it, did not come in time.
+    /// The body came too slowly.
     #[error("the upload took too long")]
     Timeout,
 }
@@ -70,6 +82,9 @@ const FIELDS: [&str; 7] = [
     "idempotency_key",
 ];
 
+/// The field in which a form may say the charset of those that do not say one (RFC 7578, 4.6).
+const DEFAULT_CHARSET: &str = "_charset_";
+
 /// A form as read: its texts, and the photo as it came, which is not cleaned yet.
 #[derive(Default)]
 pub struct ReadForm {
@@ -77,98 +92,159 @@ pub struct ReadForm {
     pub form: RegistrationForm,
     /// The photo's bytes, unless it was absent or is faulty already.
     pub photo: Option<Result<Vec<u8>, PhotoError>>,
-    /// What the upload holds of the budget; to be dropped after everything that was made of it.
-    pub held: Held,
 }
 
-/// A share of the byte budget, growing while its upload is read.
-pub type Held = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
-
-/// Reads a body whose `Content-Type` is `content_type` into `read`, taking from `budget` as it grows.
+/// Reads a body whose `Content-Type` is `content_type` into `read`, taking from the budget of `held` as it grows.
+/// `announced` is its length, where that is known.
 ///
 /// # Errors
 /// [`FormError`]; `read` then has the fields before the trouble. Faults of single fields are in the
 /// form, not here.
 pub async fn read<S, E>(
-    content_type: &str,
+    content_type: &[u8],
+    announced: Option<u64>,
     body: S,
-    budget: Arc<Semaphore>,
+    held: Arc<Held>,
     read: &mut ReadForm,
 ) -> Result<(), FormError>
 where
     S: Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static,
     E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
 {
-    let boundary = multer::parse_boundary(content_type).map_err(|_| FormError::NotMultipart)?;
-    let body = Budgeted {
+    let boundary = parts::boundary(content_type).ok_or(FormError::NotMultipart)?;
+    let budgeted = Budgeted {
         body,
-        budget,
-        held: read.held.clone(),
+        held: held.clone(),
     };
+    let body = Parts::new(budgeted, &boundary, MAX_BODY_BYTES);
+    let boundary = String::from_utf8(boundary).map_err(|_| FormError::NotMultipart)?;
+    let mut texts = Texts::default();
+    let reading = read_parts(body, boundary, announced, &held, read, &mut texts).await;
+    texts.decode(&mut read.form);
+    reading
+}
+
+async fn read_parts<S>(
+    body: Parts<S>,
+    boundary: String,
+    announced: Option<u64>,
+    held: &Held,
+    read: &mut ReadForm,
+    texts: &mut Texts,
+) -> Result<(), FormError>
+where
+    Parts<S>:
+        Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
     let limits = SizeLimit::new()
-        .whole_stream(MAX_BODY_BYTES)
         .per_field(MAX_TEXT_BYTES)
         .for_field("photo", MAX_BODY_BYTES);
     let constraints = Constraints::new()
-        .allowed_fields(FIELDS.to_vec())
+        .allowed_fields(
+            FIELDS
+                .iter()
+                .copied()
+                .chain([DEFAULT_CHARSET])
+                .collect::<Vec<_>>(),
+        )
         .size_limit(limits);
     let mut multipart = Multipart::with_constraints(body, boundary, constraints);
     let reading = async {
         while let Some(field) = multipart.next_field().await? {
-            place(read, field).await?;
+            if field.name() == Some("photo") {
+                if read.photo.is_some() {
+                    return Err(FormError::Duplicate("photo"));
+                }
+                read.photo = read_photo(field, announced, held).await?;
+            } else {
+                texts.add(field).await?;
+            }
         }
         Ok(())
     };
-    // Pauses are bounded by the router; this bounds an upload that drips.
+    // The rate is bounded by the listener; this bounds the whole.
     let reading = tokio::time::timeout(DEADLINE, reading).await;
     reading.unwrap_or(Err(FormError::Timeout))
 }
 
-async fn place(read: &mut ReadForm, field: Field<'_>) -> Result<(), FormError> {
-    let form = &mut read.form;
-    let (name, text) = match field.name() {
-        Some("photo") => {
-            if read.photo.is_some() {
-                return Err(FormError::Duplicate("photo"));
-            }
-            read.photo = read_photo(field, &read.held).await?;
-            return Ok(());
+/// Texts as they came: the last field may say the charset of the first.
+#[derive(Default)]
+struct Texts(Vec<(&'static str, Option<String>, Bytes)>);
+
+impl Texts {
+    async fn add(&mut self, field: Field<'_>) -> Result<(), FormError> {
+        let known = FIELDS.into_iter().chain([DEFAULT_CHARSET]);
+        let name = known.into_iter().find(|name| field.name() == Some(name));
+        let name = name.ok_or(FormError::Unknown)?;
+        if self.0.iter().any(|(known, ..)| *known == name) {
+            return Err(FormError::Duplicate(name));
         }
-        Some("name") => ("name", &mut form.name),
-        Some("city") => ("city", &mut form.city),
-        Some("document_type") => ("document_type", &mut form.document_type),
-        Some("document_number") => ("document_number", &mut form.document_number),
-        Some("email") => ("email", &mut form.email),
-        Some("idempotency_key") => ("idempotency_key", &mut form.idempotency_key),
-        _ => return Err(FormError::Unknown),
-    };
-    if text.is_some() {
-        return Err(FormError::Duplicate(name));
+        let charset = field.headers().get(CHARSET);
+        let charset = charset
+            .and_then(|label| label.to_str().ok())
+            .map(str::to_owned);
+        self.0.push((name, charset, field.bytes().await?));
+        Ok(())
     }
-    *text = read_text(field).await?;
-    Ok(())
+
+    fn decode(self, form: &mut RegistrationForm) {
+        let default = self.0.iter().find(|(name, ..)| *name == DEFAULT_CHARSET);
+        let default = default.map(|(.., label)| String::from_utf8_lossy(label).into_owned());
+        for (name, charset, bytes) in self.0 {
+            let text = decoded(&bytes, charset.as_deref().or(default.as_deref()));
+            let place = match name {
+                "name" => &mut form.name,
+                "city" => &mut form.city,
+                "document_type" => &mut form.document_type,
+                "document_number" => &mut form.document_number,
+                "email" => &mut form.email,
+                "idempotency_key" => &mut form.idempotency_key,
+                _ => continue,
+            };
+            *place = Some(text);
+        }
+    }
 }
 
-async fn read_text(field: Field<'_>) -> Result<RawText, FormError> {
-    let bytes = field.bytes().await?;
-    let text = String::from_utf8(bytes.into()).map_err(|_| Fault::NotUtf8);
-    Ok(Some(text))
+/// The text of a field whose charset is `label`, or else UTF-8 (RFC 7578, 4.5).
+fn decoded(bytes: &[u8], label: Option<&str>) -> Result<String, Fault> {
+    let encoding = label.map_or(Some(UTF_8), |label| Encoding::for_label(label.as_bytes()));
+    match encoding {
+        None => Err(Fault::NotUtf8),
+        Some(encoding) if encoding == UTF_8 => {
+            String::from_utf8(bytes.to_vec()).map_err(|_| Fault::NotUtf8)
+        }
+        Some(encoding) => match encoding.decode(bytes) {
+            (text, _, false) => Ok(text.into_owned()),
+            (.., true) => Err(Fault::NotUtf8),
+        },
+    }
 }
 
 /// A photo beyond its bound is read to its end and dropped, so that the fields behind it are known.
 async fn read_photo(
     mut field: Field<'_>,
+    announced: Option<u64>,
     held: &Held,
 ) -> Result<Option<Result<Vec<u8>, PhotoError>>, FormError> {
     let unnamed = field.file_name().is_none_or(str::is_empty);
+    // Never past what is announced, so that growing ends in the right size; never far past what came, because room that
+    // another upload has left is in memory whether it is written to or not.
+    let announced = announced.and_then(|bytes| usize::try_from(bytes).ok());
+    let most = announced.unwrap_or(photo::MAX_BYTES).min(photo::MAX_BYTES);
     let mut photo = Vec::new();
     let mut too_large = false;
     while let Some(chunk) = field.chunk().await? {
         too_large |= photo.len() + chunk.len() > photo::MAX_BYTES;
         if too_large {
             photo = Vec::new();
-            lock(held).take();
+            held.give_back();
         } else {
+            let needed = photo.len() + chunk.len();
+            if needed > photo.capacity() {
+                let room = (2 * photo.capacity()).min(most).max(needed);
+                photo.reserve_exact(room - photo.len());
+            }
             photo.extend_from_slice(&chunk);
         }
     }
@@ -178,10 +254,6 @@ async fn read_photo(
         (false, true) if unnamed => None,
         (false, _) => Some(Ok(photo)),
     })
-}
-
-fn lock(held: &Held) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl From<multer::Error> for FormError {
@@ -196,9 +268,6 @@ impl From<multer::Error> for FormError {
                 let name = known.copied().unwrap_or("a field");
                 Self::TooLarge(format!("{name} is longer than {limit} bytes"))
             }
-            E::StreamSizeExceeded { limit } => {
-                Self::TooLarge(format!("the body is longer than {limit} bytes"))
-            }
             E::StreamReadFailed(cause) => Self::from_read(&*cause),
             _ => Self::Malformed,
         }
@@ -212,8 +281,22 @@ impl FormError {
             if cause.is::<OverBudget>() {
                 return Self::Busy;
             }
-            if cause.is::<tower_http::timeout::TimeoutError>() {
-                return Self::Timeout;
+            match cause.downcast_ref::<PartsError>() {
+                Some(PartsError::LongHead) => return Self::LongHead,
+                Some(PartsError::LongBody) => return Self::LongBody,
+                Some(PartsError::Unknown) => return Self::Unknown,
+                Some(PartsError::Malformed) | None => {}
+            }
+            if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+                if io
+                    .get_ref()
+                    .is_some_and(<dyn std::error::Error + Send + Sync>::is::<LetGo>)
+                {
+                    return Self::Busy;
+                }
+                if io.kind() == std::io::ErrorKind::TimedOut {
+                    return Self::Timeout;
+                }
             }
             next = cause.source();
         }
@@ -221,16 +304,11 @@ impl FormError {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("over the byte budget")]
-struct OverBudget;
-
 /// A body that takes what it receives from the shared budget, and fails when that is used up:
 /// waiting would hold the memory that others wait for.
 struct Budgeted<S> {
     body: S,
-    budget: Arc<Semaphore>,
-    held: Held,
+    held: Arc<Held>,
 }
 
 impl<S, E> Stream for Budgeted<S>
@@ -247,16 +325,9 @@ where
             Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
             None => return Poll::Ready(None),
         };
-        let wanted = u32::try_from(chunk.len() * COPIES).unwrap_or(u32::MAX);
-        let Ok(permit) = self.budget.clone().try_acquire_many_owned(wanted) else {
-            return Poll::Ready(Some(Err(Box::new(OverBudget))));
-        };
-        let mut held = lock(&self.held);
-        match &mut *held {
-            Some(held) => held.merge(permit),
-            none => *none = Some(permit),
+        match self.held.take(chunk.len() * COPIES, Instant::now()) {
+            Ok(()) => Poll::Ready(Some(Ok(chunk))),
+            Err(over) => Poll::Ready(Some(Err(Box::new(over)))),
         }
-        drop(held);
-        Poll::Ready(Some(Ok(chunk)))
     }
 }

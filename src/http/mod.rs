@@ -9,9 +9,13 @@ use std::sync::Arc;
 mod charts;
 mod cities;
 pub mod form;
+pub mod limits;
+pub mod memory;
 mod negotiate;
 mod ops;
 mod pages;
+mod parts;
+pub mod peer;
 mod problem;
 mod registrations;
 mod reports;
@@ -25,7 +29,7 @@ pub use axum::Router;
 use axum::{
     extract::DefaultBodyLimit,
     http::{HeaderName, HeaderValue, StatusCode, header},
-    middleware::from_fn,
+    middleware::{from_fn, from_fn_with_state},
     response::IntoResponse as _,
     routing::{get, post},
 };
@@ -34,9 +38,10 @@ use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
     csrf::CsrfLayer,
+    limit::RequestBodyLimitLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     set_header::SetResponseHeaderLayer,
-    timeout::{RequestBodyTimeoutLayer, TimeoutLayer},
+    timeout::TimeoutLayer,
 };
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -48,8 +53,8 @@ use crate::{foundation::telemetry::Metrics, http::state::AppState};
 /// How long an answer that is not streamed may take.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// How long the next piece of an upload may take: a phone that lost its network is let go.
-const UPLOAD_PAUSE: Duration = Duration::from_mins(1);
+/// Most bytes of any other body than a registration: a token, a code, an address.
+const MAX_SMALL_BODY: usize = 4 * 1024;
 
 /// Nothing but this origin's own files; no script or style inside a page.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'self'; \
@@ -75,8 +80,8 @@ const DOCS_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self' data:; \
 )]
 struct ApiDoc;
 
-/// The documented routes: those under a deadline, and those that stream or take uploads.
-fn api() -> (OpenApiRouter<Arc<AppState>>, OpenApiRouter<Arc<AppState>>) {
+/// The documented routes: those under a deadline, those that stream, and the one that takes uploads.
+fn api() -> [OpenApiRouter<Arc<AppState>>; 3] {
     let quick = OpenApiRouter::with_openapi(ApiDoc::openapi())
         .routes(routes!(registrations::show))
         .routes(routes!(registrations::photo))
@@ -86,25 +91,26 @@ fn api() -> (OpenApiRouter<Arc<AppState>>, OpenApiRouter<Arc<AppState>>) {
         .routes(routes!(cities::search))
         .routes(routes!(ops::livez))
         .routes(routes!(ops::readyz));
-    let slow = OpenApiRouter::new()
-        .routes(routes!(registrations::create))
+    let streams = OpenApiRouter::new()
         .routes(routes!(reports::xlsx))
         .routes(routes!(reports::csv));
-    (quick, slow)
+    let uploads = OpenApiRouter::new().routes(routes!(registrations::create));
+    [quick, streams, uploads]
 }
 
 /// The interface as `OpenAPI` 3.1, made from the handlers.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let (quick, slow) = api();
+    let [quick, streams, uploads] = api();
     let mut document = quick.into_openapi();
-    document.merge(slow.into_openapi());
+    document.merge(uploads.into_openapi());
+    document.merge(streams.into_openapi());
     document
 }
 
 /// The public router.
 pub fn router(app: Arc<AppState>) -> Router {
-    let (quick, slow) = api();
+    let [quick, streams, uploads] = api().map(|routes| routes.split_for_parts().0);
     let pages = Router::new()
         .route("/", get(pages::form))
         .route("/registrations", get(registrations::reopened))
@@ -122,20 +128,16 @@ pub fn router(app: Arc<AppState>) -> Router {
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(DOCS_SECURITY_POLICY),
         ));
-    let quick = quick
-        .split_for_parts()
-        .0
-        .merge(pages)
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            ANSWER,
-        ));
-    // Not read to its end by any handler but the form's, which has bounds of its own.
-    let slow = slow
-        .split_for_parts()
-        .0
-        .layer(DefaultBodyLimit::disable())
-        .layer(RequestBodyTimeoutLayer::new(UPLOAD_PAUSE));
+    let quick = quick.merge(pages).layer(TimeoutLayer::with_status_code(
+        StatusCode::SERVICE_UNAVAILABLE,
+        ANSWER,
+    ));
+    let small = quick
+        .merge(streams)
+        .merge(docs)
+        .layer(RequestBodyLimitLayer::new(MAX_SMALL_BODY));
+    // The form's reader has bounds of its own.
+    let uploads = uploads.layer(DefaultBodyLimit::disable());
     let served_by =
         HeaderValue::from_str(&app.instance).unwrap_or_else(|_| HeaderValue::from_static("?"));
     let secure = |name: HeaderName, value| {
@@ -170,10 +172,11 @@ pub fn router(app: Arc<AppState>) -> Router {
         .layer(from_fn(ops::measure))
         .layer(from_fn(tell::tell))
         .layer(CatchPanicLayer::custom(problem::from_panic))
+        .layer(from_fn(peer::check))
+        .layer(from_fn_with_state(app.limits.clone(), limits::limit))
         .layer(csrf);
-    quick
-        .merge(slow)
-        .merge(docs)
+    small
+        .merge(uploads)
         .fallback(async || problem::Problem::of(StatusCode::NOT_FOUND).into_response())
         .layer(layers)
         .with_state(app)
@@ -181,7 +184,7 @@ pub fn router(app: Arc<AppState>) -> Router {
 
 /// The router of the second listener.
 pub fn ops_router(app: Arc<AppState>, metrics: &'static Metrics) -> Router {
-    Router::new().route(
+    let routes = Router::new().route(
         "/metrics",
         get(async move || {
             ops::upload_memory(&app);
@@ -194,5 +197,6 @@ pub fn ops_router(app: Arc<AppState>, metrics: &'static Metrics) -> Router {
                 text,
             )
         }),
-    )
+    );
+    routes.layer(from_fn(peer::check))
 }

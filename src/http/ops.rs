@@ -13,6 +13,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use tracing::Instrument as _;
 
 use crate::{
     http::problem::{Kind, Problem, X_REQUEST_ID, request_id},
@@ -79,7 +80,9 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
         answer: None,
         bytes: 0,
     };
-    let response = next.run(request).await;
+    // At the highest level, so that no filter of lines takes it from those that stay.
+    let span = tracing::error_span!("request", request_id = line.id, route = line.route);
+    let response = next.run(request).instrument(span).await;
     let problem = response.extensions().get::<Problem>();
     let cause = problem.and_then(|problem| problem.cause.as_deref().map(|cause| chain(cause)));
     line.answer = Some((response.status(), cause));
@@ -166,8 +169,8 @@ pub(super) async fn measure(request: Request, next: Next) -> Response {
     reason = "there are no petabytes of memory"
 )]
 pub(super) fn upload_memory(app: &AppState) {
-    let available = app.upload_budget.available_permits();
-    metrics::gauge!("padron_upload_memory_bytes").set(app.upload_memory as f64);
+    let available = app.uploads.available();
+    metrics::gauge!("padron_upload_memory_bytes").set(app.uploads.bytes() as f64);
     metrics::gauge!("padron_upload_memory_available_bytes").set(available as f64);
 }
 

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Seconds after which a client that was turned away should ask again.
-const RETRY_AFTER: u16 = 5;
+pub(super) const RETRY_AFTER: u16 = 5;
 
 /// What went wrong; the slug is the `type` in the answer, and stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub(super) enum Kind {
     UnsupportedMedia,
     Invalid,
     Busy,
+    /// From one address; it may ask again after so many seconds.
+    TooMany(u64),
     Internal,
     Unavailable,
     Other(StatusCode),
@@ -94,6 +96,11 @@ impl Kind {
                 "busy",
                 "Too much at once; try again",
             ),
+            Self::TooMany(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many",
+                "Too many from this address; try again later",
+            ),
             Self::Internal => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
@@ -122,6 +129,7 @@ impl Kind {
             StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMedia,
             StatusCode::UNPROCESSABLE_ENTITY => Self::Invalid,
+            StatusCode::TOO_MANY_REQUESTS => Self::TooMany(RETRY_AFTER.into()),
             StatusCode::SERVICE_UNAVAILABLE => Self::Unavailable,
             StatusCode::INTERNAL_SERVER_ERROR => Self::Internal,
             other => Self::Other(other),
@@ -263,8 +271,14 @@ impl IntoResponse for Problem {
 
 /// Tells when to come back.
 pub(super) fn retry_after(problem: &Problem, headers: &mut HeaderMap) {
-    if problem.status() == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, RETRY_AFTER.into());
+    match problem.kind {
+        Kind::TooMany(seconds) => {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        _ if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER.into());
+        }
+        _ => {}
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use axum::{
     Json,
+    body::HttpBody as _,
     extract::{Path, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
@@ -18,7 +19,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use crate::{
-    app::intake::{IntakeError, Registered},
+    app::intake::Registered,
     domain::city::City,
     domain::photo::{self, Photo, PhotoError},
     domain::registration::{
@@ -27,10 +28,13 @@ use crate::{
     foundation::clock::now,
     http::state::AppState,
     http::{
-        form::{self, FormError, Held, ReadForm},
+        form::{self, FormError, ReadForm},
+        limits::Source,
+        memory::Held,
         negotiate::{Language, lang_of, wants_page},
         pages,
-        problem::{Kind, Problem},
+        peer::Peer,
+        problem::{Kind, Problem, RETRY_AFTER},
         staff::Staff,
         tell::ProblemBody,
     },
@@ -127,12 +131,12 @@ pub(super) struct FormBody {
         (status = 303, description = "To the confirmation page, for a browser"),
         (status = 400, description = "`malformed`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: from another site", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "`timeout`: the upload paused or took too long", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "`timeout`: the upload came too slowly or took too long", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`idempotency-key-reused` or `already-registered`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "`too-large`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "`invalid`, with every fault of every field", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "`busy`: the proxy has had too many from this address", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 429, description = "`too-many`: there were too many from this address", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
         (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "`unavailable` or `busy`; safe to retry with the same key", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),
@@ -212,34 +216,27 @@ async fn register(
     typed: &mut pages::Typed,
 ) -> Result<Registered, Problem> {
     let (parts, body) = request.into_parts();
+    let from = parts.extensions.get::<Source>().map(|source| source.0);
+    let peer = parts.extensions.get::<Arc<Peer>>().cloned();
+    let held = app.uploads.begin(from, peer);
+    let held = Arc::new(held.ok_or(Problem::new(Kind::TooMany(RETRY_AFTER.into())))?);
     let content_type = parts.headers.get(header::CONTENT_TYPE);
-    let content_type = content_type
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let budget = app.upload_budget.clone();
+    let content_type = content_type.map_or(&b""[..], HeaderValue::as_bytes);
+    let announced = body.size_hint().exact();
     let mut read = ReadForm::default();
-    let reading = form::read(content_type, body.into_data_stream(), budget, &mut read).await;
+    let body = body.into_data_stream();
+    let reading = form::read(content_type, announced, body, held.clone(), &mut read).await;
     typed.keep(&read.form);
     reading?;
-    let ReadForm {
-        mut form,
-        photo,
-        held,
-    } = read;
+    let ReadForm { mut form, photo } = read;
     let field = form.idempotency_key.take();
     form.idempotency_key = one_key(&parts.headers, field)?;
-    let (photo, held) = clean(photo, held).await?;
-    form.photo = photo;
+    form.photo = clean(photo, held.clone()).await?;
     let new = NewRegistration::parse(form, &app.cities).map_err(Problem::invalid)?;
-    let intake = app.intake.clone();
     // The budget is given back when the work is done, not when the client stops waiting for it.
-    let registering = tokio::spawn(async move {
-        let _held = held;
-        intake.register(new, now()).await
-    });
+    let registering = app.intake.register(new, now(), held);
     let registered = tokio::time::timeout(INTAKE, registering).await;
-    let registered = registered.map_err(|_| Problem::new(Kind::Unavailable))?;
-    Ok(registered.map_err(IntakeError::from)??)
+    Ok(registered.map_err(|_| Problem::new(Kind::Unavailable))??)
 }
 
 /// The one key of a request, wherever it stands; two that differ are a mistake of the client's.
@@ -270,17 +267,21 @@ fn one_key(headers: &HeaderMap, field: RawText) -> Result<RawText, Problem> {
 /// What is `held` for the upload stays so until the work is done, even when nobody waits for it.
 async fn clean(
     photo: Option<Result<Vec<u8>, PhotoError>>,
-    held: Held,
-) -> Result<(Option<Result<Photo, PhotoError>>, Held), Problem> {
+    held: Arc<Held>,
+) -> Result<Option<Result<Photo, PhotoError>>, Problem> {
     match photo {
         Some(Ok(bytes)) => {
-            let clean =
-                move |is_wanted: &dyn Fn() -> bool| (photo::clean_while(&bytes, is_wanted), held);
-            let (photo, held) = in_turn(&TURNS, clean).await?;
-            Ok((Some(photo), held))
+            let cleaning = in_turn(&TURNS, move |is_wanted: &dyn Fn() -> bool| {
+                let photo = photo::clean_while(&bytes, is_wanted);
+                // The bytes first: the memory is free when they are.
+                drop(bytes);
+                drop(held);
+                photo
+            });
+            Ok(Some(cleaning.await?))
         }
-        Some(Err(error)) => Ok((Some(Err(error)), held)),
-        None => Ok((None, held)),
+        Some(Err(error)) => Ok(Some(Err(error))),
+        None => Ok(None),
     }
 }
 
@@ -336,8 +337,11 @@ impl From<FormError> for Problem {
     fn from(error: FormError) -> Self {
         let kind = match error {
             FormError::NotMultipart => Kind::UnsupportedMedia,
-            FormError::Malformed | FormError::Duplicate(_) | FormError::Unknown => Kind::Malformed,
-            FormError::TooLarge(_) => Kind::TooLarge,
+            FormError::Malformed
+            | FormError::LongHead
+            | FormError::Duplicate(_)
+            | FormError::Unknown => Kind::Malformed,
+            FormError::TooLarge(_) | FormError::LongBody => Kind::TooLarge,
             FormError::Busy => Kind::Busy,
             FormError::Timeout => Kind::Timeout,
         };
@@ -352,6 +356,7 @@ impl From<FormError> for Problem {
     responses(
         (status = 200, description = "It exists", body = ProofBody),
         (status = 404, description = "`not-found`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "`too-many`: there were too many from this address", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
         (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
     ),

@@ -10,6 +10,7 @@ use crate::{
     app::{access::Access, board::Board, charts::Charts, health::Health, intake::Intake},
     domain::city::Cities,
     foundation::{origin::Origin, seal::Keyring},
+    http::{limits::Limits, memory::UploadMemory},
     photos::Photos,
     store::Store,
 };
@@ -40,10 +41,10 @@ pub struct AppState {
     pub origin: Origin,
     /// Zone of the times in reports and charts.
     pub time_zone: TimeZone,
-    /// Bytes that uploads may take at once.
-    pub upload_memory: usize,
-    /// Bytes that uploads under way may still take.
-    pub upload_budget: Arc<Semaphore>,
+    /// Memory of the uploads under way.
+    pub uploads: Arc<UploadMemory>,
+    /// How much one address may ask.
+    pub limits: Arc<Limits>,
     /// Reports that may still begin.
     pub reports: Arc<Semaphore>,
     /// Cancelled when the shutdown begins.

@@ -5,11 +5,12 @@
 //! wrong value stops the start with one sentence that names it. The documentation of each field is its `--help`.
 
 use std::{
-    net::{SocketAddr, ToSocketAddrs as _},
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
 };
 
 use clap::{Args, Command, builder::OsStr};
+use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use url::Url;
@@ -103,6 +104,14 @@ pub struct Config {
     #[arg(long, env = "PADRON_UPLOAD_MEMORY", default_value_t = 256, value_parser = upload_memory, global = true)]
     pub upload_memory: u32,
 
+    /// Registrations a second that one address may send, in bursts of ten times as many (0 for any number)
+    #[arg(long, env = "PADRON_POST_RATE", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=100_000), global = true)]
+    pub post_rate: u32,
+
+    /// Proxies whose X-Forwarded-For or X-Real-IP says who asked: addresses or networks, separated by commas
+    #[arg(long, env = "PADRON_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network, global = true)]
+    pub trusted_proxies: Vec<IpNet>,
+
     /// Seconds that a shutdown may take (1 to 3600)
     #[arg(long, env = "PADRON_DRAIN_SECONDS", default_value_t = 30, value_parser = drain_seconds, global = true)]
     pub drain_seconds: u64,
@@ -179,6 +188,14 @@ pub(super) fn admin_token(text: &str) -> Result<SecretString, String> {
         ));
     }
     Ok(text.into())
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let network = text
+        .parse()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| "not an address or a network; write 10.0.0.7 or 10.0.0.0/24".into())
 }
 
 fn instance(text: &str) -> Result<String, String> {

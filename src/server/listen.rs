@@ -1,66 +1,137 @@
 //! Listening: the accept loop, its bounds, and its graceful end.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
-};
+use hyper::{Request, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::http::Router;
+use super::{
+    connections::{Connections, Seat},
+    socket::Socket,
+};
+use crate::http::{
+    Router,
+    peer::{Awaited, answer, refusal},
+};
 
 /// Header-read and keep-alive idle timeout.
 const HEAD: Duration = Duration::from_secs(30);
 
-/// Connections at once; beyond, new ones wait to be accepted.
-const CONNECTIONS: usize = 4096;
+/// Most bytes of a request's line and headers; and how much of a body is read at once.
+const HEAD_BYTES: usize = 16 * 1024;
 
-/// Serves `router` until `stop`, and then what is under way.
+/// How long an answer to what is no request may take to be sent.
+const REFUSAL: Duration = Duration::from_secs(5);
+
+/// Serves `router` until `stop`, and then what is under way. The bounds are those of a listener that only friends reach.
 pub async fn listen(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD);
-    let graceful = GracefulShutdown::new();
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
-    while let Some((stream, permit)) = stop
+    listen_within(listener, router, u64::MAX, |_| true, stop).await;
+}
+
+/// The same for the public: as many connections as `files` may be open leave room for, and a share for each address
+/// but those that `are_shared`.
+pub(super) async fn listen_within(
+    listener: TcpListener,
+    router: Router,
+    files: u64,
+    are_shared: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+    stop: CancellationToken,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES);
+    let connections = Arc::new(Connections::new(files, are_shared));
+    let serving = TaskTracker::new();
+    while let Some(accepted) = stop
         .run_until_cancelled(accept(&listener, &connections))
         .await
     {
-        let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
-            let _permit = permit;
-            // Why a connection ended is the client's affair; requests have a log line of their own.
-            let _ = connection.await;
-        });
+        let (router, stop) = (router.clone(), stop.clone());
+        match accepted {
+            (stream, Some(seat)) => {
+                serving.spawn(serve(http.clone(), stream, seat, router, stop));
+            }
+            // Told only if that costs no waiting: it has many connections, and each may refuse to read.
+            (stream, None) => {
+                let told = refusal(router, StatusCode::TOO_MANY_REQUESTS).await;
+                let _ = stream.try_write(&told);
+            }
+        }
     }
     drop(listener);
-    graceful.shutdown().await;
+    serving.close();
+    serving.wait().await;
 }
 
-/// The next connection, once there is room for one more.
+/// The next connection, once there is room for one more; without a seat where its address has too many.
 async fn accept(
     listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    let permit = connections.clone().acquire_owned().await.ok();
+    connections: &Arc<Connections>,
+) -> (TcpStream, Option<Seat>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 // A small answer goes out at once; a socket that refuses is only slower.
                 let _ = stream.set_nodelay(true);
-                return (stream, permit);
+                return (stream, connections.admit(address.ip()).await);
             }
             Err(error) => {
                 // Out of file descriptors, most likely: some will be given back.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+        }
+    }
+}
+
+/// One connection, from its first request to its end.
+async fn serve(
+    http: http1::Builder,
+    stream: TcpStream,
+    seat: Seat,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let peer = seat.peer.clone();
+    let socket = Socket::new(stream, peer.clone());
+    let service = {
+        let (router, peer) = (router.clone(), peer.clone());
+        service_fn(move |request: Request<Incoming>| {
+            let answering = answer(router.clone(), peer.clone(), request);
+            async { Ok::<_, std::convert::Infallible>(answering.await) }
+        })
+    };
+    let mut connection = http.serve_connection(TokioIo::new(socket), service);
+    let mut stopping = pin!(stop.cancelled());
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = &mut stopping => {
+            if peer.awaited() == Awaited::Head && !peer.has_begun() {
+                return;
+            }
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
+        }
+    };
+    let mut socket = connection.into_parts().io.into_inner();
+    // Why a connection ended is the client's affair; requests have a log line of their own.
+    let refused = socket.take_refused().or_else(|| {
+        let error = ended.err()?;
+        let late = error.is_timeout() && peer.has_begun();
+        let late = late.then_some(StatusCode::REQUEST_TIMEOUT);
+        late.or(error.is_parse().then_some(StatusCode::BAD_REQUEST))
+    });
+    if let Some(status) = refused {
+        let told = refusal(router, status).await;
+        if let Ok(Ok(())) = tokio::time::timeout(REFUSAL, socket.write_all(&told)).await {
+            peer.leaves_unread();
+            let _ = socket.shutdown().await;
         }
     }
 }

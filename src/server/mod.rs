@@ -5,8 +5,10 @@
 
 mod background;
 pub mod config;
+mod connections;
 mod listen;
 pub mod shutdown;
+mod socket;
 pub mod tiers;
 
 use std::{io::IsTerminal as _, sync::Arc, time::Duration};
@@ -18,6 +20,7 @@ pub use self::listen::listen;
 use self::{
     background::Background,
     config::Config,
+    listen::listen_within,
     shutdown::Shutdown,
     tiers::{Tiers, admin_token, admin_token_path, is_embedded},
 };
@@ -25,7 +28,7 @@ use self::{
 use crate::{
     app::{access::Access, board::Board, charts::Charts, health::Health, sweep},
     foundation::{clock::now, telemetry},
-    http::{self, state::AppState},
+    http::{self, limits::Limits, memory::UploadMemory, state::AppState},
 };
 
 /// Reports that may stream at once; each holds a snapshot of the store and a few MiB.
@@ -33,6 +36,9 @@ const REPORTS: usize = 4;
 
 /// How long the last count may take.
 const RAISING: Duration = Duration::from_secs(1);
+
+/// Files that may be open where the system does not say how many.
+const FILES: u64 = 1024;
 
 /// How long letting go of the tiers may take once the drain is over.
 const ENDING: Duration = Duration::from_secs(10);
@@ -80,6 +86,8 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
     .set(1);
     announce(&config, &app, first_start).await?;
 
+    // What the system allows: connections, photos and the store share it.
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(FILES);
     let router = http::router(app.clone());
     let ops = http::ops_router(app.clone(), metrics);
     // Background loops stop when the shutdown begins; what lets the drain be watched stays up until it is over.
@@ -111,7 +119,9 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
     });
 
     let drain = async {
-        listen(listeners.public, router, stop.clone()).await;
+        let shared = app.clone();
+        let is_proxy = move |address| shared.limits.is_proxy(address);
+        listen_within(listeners.public, router, files, is_proxy, stop.clone()).await;
         shutdown.tracker.close();
         shutdown.tracker.wait().await;
     };
@@ -170,8 +180,11 @@ pub fn state(config: &Config, tiers: Tiers, shutdown: &Shutdown) -> anyhow::Resu
         instance: config.instance().into(),
         origin: config.origin().map_err(anyhow::Error::msg)?,
         time_zone: config.time_zone.clone(),
-        upload_budget: Arc::new(Semaphore::new(upload_memory)),
-        upload_memory,
+        uploads: UploadMemory::new(upload_memory),
+        limits: Arc::new(Limits::new(
+            config.trusted_proxies.clone(),
+            config.post_rate,
+        )),
         reports: Arc::new(Semaphore::new(REPORTS)),
         draining: shutdown.token.clone(),
         tracker: shutdown.tracker.clone(),

@@ -25,6 +25,8 @@ const PORT_DRAWS: usize = 5;
 pub struct Home {
     folder: TempDir,
     starts: Cell<usize>,
+    /// Bound of open files of the next start.
+    files: Cell<Option<u32>>,
 }
 
 impl Default for Home {
@@ -32,6 +34,7 @@ impl Default for Home {
         Self {
             folder: TempDir::new().unwrap(),
             starts: Cell::new(0),
+            files: Cell::new(None),
         }
     }
 }
@@ -49,7 +52,15 @@ impl Home {
 
     /// The program with none of the caller's settings.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = match self.files.get() {
+            Some(files) => {
+                let mut command = Command::new("sh");
+                let bound = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+                command.args(["-c", &bound]).arg(program());
+                command
+            }
+            None => Command::new(program()),
+        };
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("PADRON_") {
                 command.env_remove(name);
@@ -98,6 +109,14 @@ impl Home {
         panic!("no free ports in {PORT_DRAWS} draws");
     }
 
+    /// The same where no more than `files` files may be open.
+    pub async fn start_under(&self, files: u32, variables: &[(&str, &str)]) -> Server {
+        self.files.set(Some(files));
+        let server = self.start_with(variables).await;
+        self.files.set(None);
+        server
+    }
+
     /// Starts a server of which a tier is away, and waits until it serves all the same.
     pub async fn start_without_tiers(&self, variables: &[(&str, &str)]) -> Server {
         let mut server = self.spawn(variables);
@@ -128,6 +147,8 @@ impl Home {
             ["stdout", "stderr"].map(|stream| self.path(&format!("{stream}-{start}")));
         let process = Process::start(
             self.command(&["--listen", &listen, "--ops-listen", &ops_listen])
+                // A whole town is at one address here.
+                .env("PADRON_POST_RATE", "0")
                 .envs(variables.iter().copied())
                 .stdout(onto(&stdout))
                 .stderr(fs::File::create(&stderr).unwrap()),
@@ -219,6 +240,15 @@ impl Server {
     /// All that it complained about so far.
     pub fn stderr(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap()
+    }
+
+    /// The most memory that it ever had resident, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
+        kib.parse::<u64>().unwrap() * 1024
     }
 
     /// `SIGKILL`: the process gets no say.

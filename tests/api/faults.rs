@@ -1,17 +1,21 @@
 //! Tiers that fail: nothing is lost, nothing is left, and the cause stays inside.
 
 use std::{
+    path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use padron::{domain::totals::Counted, foundation::clock::now};
-use testkit::{FailingStore, Fault, Form};
+use testkit::{Call, FailingStore, Fault, Form};
 
-use crate::app::{TOKEN, TestApp};
+use crate::{
+    app::{TOKEN, TestApp},
+    logs::Log,
+};
 
 const AWAY: Option<Fault> = Some(Fault::Away(Duration::ZERO));
 
@@ -34,6 +38,44 @@ async fn a_failed_insert_removes_the_photo_and_hides_the_cause() {
     assert!(app.photos().await.is_empty());
     store.set(None);
     assert_eq!(app.post(&Form::whole()).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_photo_that_stays_is_logged_under_the_id_of_its_request() {
+    if std::env::var_os("PADRON_TEST_API_PHOTOS").is_some() {
+        return;
+    }
+    let photos = Arc::new(OnceLock::<PathBuf>::new());
+    let folder = photos.clone();
+    // Between the photo and the record the folder goes.
+    let faults = move |call: Call<'_>| {
+        if !matches!(call, Call::Insert) {
+            return None;
+        }
+        let folder = folder.get().unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+        std::fs::write(folder, b"a file where the folder was").unwrap();
+        AWAY
+    };
+    let app = TestApp::with_store(|inner| FailingStore::over(inner, faults)).await;
+    photos
+        .set(app.place.keys().with_file_name("photos"))
+        .unwrap();
+    let log = Log::default();
+    let _logging = log.start();
+    let answer = app.post(&Form::whole()).await;
+    assert_eq!(answer.status, 503);
+    let lines = log.lines();
+    let stays = lines
+        .iter()
+        .find(|line| {
+            line["message"]
+                .as_str()
+                .unwrap()
+                .contains("stays for the sweep")
+        })
+        .expect("a task of its own says so");
+    assert_eq!(stays["span"]["request_id"], answer.header("x-request-id"));
 }
 
 #[tokio::test]

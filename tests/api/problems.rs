@@ -273,3 +273,106 @@ fn huge_png() -> Vec<u8> {
     png.extend(crc32fast::hash(&ihdr).to_be_bytes());
     png
 }
+
+#[tokio::test]
+async fn forms_are_read_as_other_programs_write_them() {
+    let app = TestApp::new().await;
+    let photo = r#"Content-Disposition: form-data; name="photo"; filename="a.jpg""#;
+    let cases: [(&str, &[u8], &str, &str); 9] = [
+        // A part says its charset (RFC 7578, 4.5).
+        (
+            "boundary=X",
+            b"Content-Type: text/plain; charset=ISO-8859-1\r\n\r\nMar\xeda",
+            photo,
+            "María",
+        ),
+        (
+            "boundary=X",
+            b"Content-Type: text/plain;CHARSET=\"utf-16le\"\r\n\r\nA\0n\0a\0",
+            photo,
+            "Ana",
+        ),
+        (
+            "boundary=X",
+            b"\r\nAna",
+            "content-disposition:form-data;FILENAME=\"x; name=city; .jpg\";NAME=photo",
+            "Ana",
+        ),
+        (
+            "boundary=X",
+            b"\r\nAna",
+            r#"Content-Disposition: form-data; filename="C:\dir\x.jpg"; name="photo""#,
+            "Ana",
+        ),
+        (
+            "boundary=X",
+            b"\r\nAna",
+            r#"Content-Disposition: form-data; filename="a\"; name=\"city.jpg"; name="photo""#,
+            "Ana",
+        ),
+        (
+            "boundary=X",
+            b"\r\nAna",
+            "Content-Disposition: form-data;\r\n\tname=\"photo\";\r\n  filename=\"a.jpg\"",
+            "Ana",
+        ),
+        ("\tboundary=X", b"\r\nAna", photo, "Ana"),
+        ("charset=utf-8; BOUNDARY=X", b"\r\nAna", photo, "Ana"),
+        ("boundary=\"X\"", b"\r\nAna", photo, "Ana"),
+    ];
+    for (number, (parameters, name, photo, _)) in cases.iter().enumerate() {
+        let body = [
+            b"--X\r\nContent-Disposition: form-data; name=\"name\"\r\n",
+            *name,
+            b"\r\n--X\r\nContent-Disposition: form-data; name=\"city\"\r\n\r\n11001\r\n--X\r\n",
+            photo.as_bytes(),
+            b"\r\nContent-Type: image/jpeg\r\n\r\n",
+            CARD,
+            b"\r\n--X--\r\n",
+        ]
+        .concat();
+        let content_type = format!("multipart/form-data;{parameters}");
+        let request = Request::post("/registrations").header("content-type", content_type);
+        let answer = app.send(request.body(body.into()).unwrap()).await;
+        assert_eq!(answer.status, 201, "{number}: {}", answer.text());
+    }
+    let report = app.staff("/report.csv").await.text();
+    for (.., name) in cases {
+        assert!(report.contains(name), "{name}: {report}");
+    }
+    // The form's own way to say it, wherever the field stands.
+    for (number, charset, name, status) in [
+        (0, "windows-1252", &b"Nu\xf1ez"[..], 201),
+        (1, "no-such-charset", b"Ana", 422),
+        (2, "utf-16", b"\x00\xd8", 422),
+    ] {
+        let form = Form::whole().with("name", name).text("_charset_", charset);
+        let answer = app.post(&form).await;
+        assert_eq!(answer.status, status, "{number}: {}", answer.text());
+    }
+    let report = app.staff("/report.csv").await.text();
+    assert!(report.contains("Nuñez"), "{report}");
+}
+
+#[tokio::test]
+async fn only_a_registration_may_be_large() {
+    let app = TestApp::new().await;
+    for (path, announced) in [
+        ("/staff/sign-in", true),
+        ("/staff/sign-in", false),
+        ("/staff/sign-out", true),
+    ] {
+        let body = vec![b'a'; 5000];
+        let mut request =
+            Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+        if announced {
+            request = request.header("content-length", body.len());
+        }
+        let answer = app.send(request.body(Body::from(body)).unwrap()).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()["type"].as_str()),
+            (413, Some("too-large")),
+            "{path}"
+        );
+    }
+}

@@ -194,12 +194,9 @@ async fn uploads_share_a_byte_budget_and_give_it_back() {
     let form = Form::whole()
         .without("photo")
         .file("photo", "x.jpg", &photo);
-    let whole = app.app.upload_budget.available_permits();
-    let held = app
-        .app
-        .upload_budget
-        .clone()
-        .try_acquire_many_owned(30 * 1024 * 1024)
+    let whole = app.app.uploads.available();
+    let held = app.app.uploads.begin(None, None).unwrap();
+    held.take(30 * 1024 * 1024, tokio::time::Instant::now())
         .unwrap();
     let answer = app.post(&form).await;
     assert_eq!(answer.status, 503);
@@ -207,10 +204,10 @@ async fn uploads_share_a_byte_budget_and_give_it_back() {
     assert_eq!(answer.header("retry-after"), "5");
     drop(held);
     assert_eq!(app.post(&form).await.status, 201);
-    assert_eq!(app.app.upload_budget.available_permits(), whole);
+    assert_eq!(app.app.uploads.available(), whole);
     assert_eq!(app.post(&Form::default().text("x", "y")).await.status, 400);
     assert_eq!(
-        app.app.upload_budget.available_permits(),
+        app.app.uploads.available(),
         whole,
         "given back after a failure too"
     );

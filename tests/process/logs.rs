@@ -71,7 +71,9 @@ async fn every_request_has_one_line_with_what_was_sent() {
 async fn line_of(server: &Server, id: &str) -> Map<String, Value> {
     let line = until("a request's line", async || {
         let log = server.stdout();
-        let mut lines = log.lines().filter(|line| line.contains(id));
+        // Others that it caused carry its id too.
+        let is_its_own = |line: &&str| line.contains(id) && line.contains(r#""message":"request""#);
+        let mut lines = log.lines().filter(is_its_own);
         let line = lines.next().map(str::to_owned);
         assert_eq!(lines.next(), None, "a second line of {id}");
         line

@@ -11,6 +11,7 @@ mod away;
 mod charts;
 mod check;
 mod copy;
+mod cost;
 mod crowd;
 mod drain;
 mod durability;

@@ -131,6 +131,7 @@ pub(crate) fn replica_command(name: &str) -> Command {
         .env("PADRON_OPS_LISTEN", address_of(name, 4001))
         .env("PADRON_PUBLIC_URL", "https://nginx:8443")
         .env("PADRON_INSTANCE", name)
+        .env("PADRON_TRUSTED_PROXIES", "127.0.0.0/8")
         .env("PADRON_STORE_FILE", "/run/secrets/padron_store")
         .env("PADRON_PHOTOS", "s3://photos")
         .env("PADRON_S3_ENDPOINT", "http://s3:7070")

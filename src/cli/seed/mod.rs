@@ -66,7 +66,7 @@ impl Seed {
             .map(async |number| {
                 let at = begin + (step * i64::try_from(number)?).milliseconds();
                 // A document number that was drawn before is drawn again.
-                while let Err(error) = intake.register(self.draw(people)?, at).await {
+                while let Err(error) = intake.register(self.draw(people)?, at, ()).await {
                     if !matches!(error, IntakeError::AlreadyRegistered) {
                         return Err(anyhow::Error::from(error));
                     }

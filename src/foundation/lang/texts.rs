@@ -279,6 +279,11 @@ texts! {
     problem_malformed:
         "Quizá se cortó la conexión. Vuelva al formulario, llénelo y envíelo otra vez.",
         "Perhaps the connection broke. Go back to the form, fill it in and send it again.";
+    problem_one_address_title:
+        "Desde su red llegan demasiados intentos", "Too many attempts come from your network";
+    problem_one_address:
+        "Espere un minuto e intente otra vez. Este intento no se guardó.",
+        "Wait a minute and try again. This attempt was not saved.";
     problem_timeout_title: "El envío tardó demasiado", "Sending took too long";
     problem_timeout:
         "Busque una mejor señal o elija una foto más liviana, y envíe otra vez.",

@@ -129,6 +129,7 @@ pub const METRICS: &[Metric] = &[
                 "too-large",
                 "unsupported-media",
                 "malformed",
+                "too-many",
                 "busy",
                 "unavailable",
                 "timeout",

@@ -17,7 +17,7 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{FilterExt as _, ParseError, filter_fn},
     fmt::{
-        FmtContext, FormatEvent, FormatFields,
+        FmtContext, FormatEvent, FormatFields, FormattedFields,
         format::{Format, Json, JsonFields, Writer},
     },
     layer::{Filter, SubscriberExt as _},
@@ -122,6 +122,17 @@ where
         self.line
             .format_event(context, Writer::new(&mut line), event)?;
         let open = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
-        writeln!(writer, "{open},\"instance\":{}}}", self.instance)
+        write!(writer, "{open}")?;
+        // The fields of the request that causes the line, beside its own.
+        if let Some(span) = context.lookup_current()
+            && let Some(fields) = span.extensions().get::<FormattedFields<N>>()
+            && let Some(fields) = fields
+                .strip_prefix('{')
+                .and_then(|fields| fields.strip_suffix('}'))
+            && !fields.is_empty()
+        {
+            write!(writer, ",{fields}")?;
+        }
+        writeln!(writer, ",\"instance\":{}}}", self.instance)
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn for_citizens(kind: Kind, t: &'static Texts) -> (&'static str, &'st
         Kind::KeyReused(_) => (t.problem_key_reused_title, t.problem_key_reused),
         Kind::Unavailable => (t.problem_unavailable_title, t.problem_unavailable),
         Kind::Busy => (t.problem_too_many_title, t.problem_too_many),
+        Kind::TooMany(_) => (t.problem_one_address_title, t.problem_one_address),
         Kind::TooLarge => (t.problem_too_large_title, t.problem_too_large),
         Kind::Malformed | Kind::Invalid | Kind::Other(_) => {
             (t.problem_malformed_title, t.problem_malformed)

@@ -1,0 +1,237 @@
+//! Who is connected, and who makes room for whom.
+//!
+//! The bound of all follows from the files that the process may open; one address has a quarter of it at most. Beyond
+//! either, the connection that was idle longest ends, or else the slowest upload.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use crate::http::{limits::source, peer::Peer};
+
+/// Most connections: what they take beside the memory of uploads stays below 128 MiB.
+const MOST: usize = 4096;
+
+/// Files that store, photos and logs keep for themselves, unless that is more than half of all.
+const KEPT_FILES: usize = 256;
+
+/// One address has this part of the connections: an office is one.
+const SHARE: usize = 4;
+
+pub(super) struct Connections {
+    bound: usize,
+    is_shared: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    table: Mutex<Table>,
+    room: Notify,
+}
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    all: HashMap<u64, Arc<Peer>>,
+    of: HashMap<IpAddr, usize>,
+}
+
+impl Table {
+    fn remove(&mut self, number: u64) {
+        let Some(peer) = self.all.remove(&number) else {
+            return;
+        };
+        let source = source(peer.address());
+        if let Some(count) = self.of.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                self.of.remove(&source);
+            }
+        }
+    }
+
+    /// Lets one of those go that `may` leave. Whether there was any.
+    fn let_one_go(&mut self, now: Instant, may: impl Fn(&Peer) -> bool) -> bool {
+        let candidates = self.all.iter().filter(|(_, peer)| may(peer));
+        let rated = candidates.filter_map(|(number, peer)| Some((peer.hindrance(now)?, *number)));
+        let Some((_, number)) = rated.max() else {
+            return false;
+        };
+        self.all[&number].let_go();
+        self.remove(number);
+        true
+    }
+}
+
+impl Connections {
+    /// As many as `files`, the bound of open files, leaves room for. `is_shared` are the addresses that many people
+    /// have in common, which have no bound of their own.
+    pub(super) fn new(
+        files: u64,
+        is_shared: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let files = usize::try_from(files).unwrap_or(usize::MAX);
+        Self {
+            bound: (files - KEPT_FILES.min(files / 2)).clamp(1, MOST),
+            is_shared: Box::new(is_shared),
+            table: Mutex::default(),
+            room: Notify::new(),
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A seat for one more from `address`, once there is one; `None` when that address has its share and none of its
+    /// connections can end.
+    pub(super) async fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+        loop {
+            match self.seat(address, Instant::now()) {
+                Room::Seat(seat) => return Some(seat),
+                Room::NotForThem => return None,
+                Room::Full => self.room.notified().await,
+            }
+        }
+    }
+
+    fn seat(self: &Arc<Self>, address: IpAddr, now: Instant) -> Room {
+        let from = source(address);
+        let mut table = self.table();
+        let own = table.of.get(&from).copied().unwrap_or_default();
+        if own >= self.bound.div_ceil(SHARE)
+            && !(self.is_shared)(address)
+            && !table.let_one_go(now, |peer| source(peer.address()) == from)
+        {
+            return Room::NotForThem;
+        }
+        if table.all.len() >= self.bound && !table.let_one_go(now, |_| true) {
+            return Room::Full;
+        }
+        let peer = Arc::new(Peer::new(address, now));
+        let number = table.next;
+        table.next += 1;
+        table.all.insert(number, peer.clone());
+        *table.of.entry(from).or_default() += 1;
+        Room::Seat(Seat {
+            peer,
+            number,
+            connections: self.clone(),
+        })
+    }
+}
+
+enum Room {
+    Seat(Seat),
+    /// Their address has its share.
+    NotForThem,
+    Full,
+}
+
+/// One connection's place; dropped, it is free.
+pub(super) struct Seat {
+    pub(super) peer: Arc<Peer>,
+    number: u64,
+    connections: Arc<Connections>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.connections.table().remove(self.number);
+        self.connections.room.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::http::peer::Awaited;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn from(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn seated(connections: &Arc<Connections>, address: IpAddr, now: Instant) -> Option<Seat> {
+        match connections.seat(address, now) {
+            Room::Seat(seat) => Some(seat),
+            Room::NotForThem | Room::Full => None,
+        }
+    }
+
+    #[test]
+    fn whoever_was_idle_longest_makes_room() {
+        let connections = Arc::new(Connections::new(16, |_| false));
+        let begun = Instant::now();
+        let seats: Vec<_> = (0..8)
+            .map(|last| seated(&connections, from(last), begun + SECOND * last.into()).unwrap())
+            .collect();
+        let now = begun + 8 * SECOND;
+        // The two that were there first are being answered.
+        for seat in &seats[..2] {
+            seat.peer.awaits(Awaited::Nothing, now);
+        }
+        assert!(seated(&connections, from(8), now).is_some());
+        let gone = seats.iter().map(|seat| seat.peer.gone().is_cancelled());
+        let gone: Vec<_> = gone.collect();
+        assert_eq!(gone.iter().position(|&gone| gone), Some(2));
+        assert_eq!(gone.iter().filter(|&&gone| gone).count(), 1);
+    }
+
+    #[test]
+    fn who_keeps_up_is_not_cut_and_the_next_one_waits() {
+        let connections = Arc::new(Connections::new(16, |_| false));
+        let begun = Instant::now();
+        let seats: Vec<_> = (0..8)
+            .map(|last| seated(&connections, from(last), begun).unwrap())
+            .collect();
+        for seat in &seats {
+            seat.peer.awaits(Awaited::Body, begun);
+            seat.peer.waits(begun);
+        }
+        assert!(matches!(connections.seat(from(8), begun), Room::Full));
+        let later = begun + 2 * SECOND;
+        seats[0].peer.received(8 * 1024, later);
+        assert!(seated(&connections, from(8), later).is_some());
+        assert!(!seats[0].peer.gone().is_cancelled(), "it has caught up");
+    }
+
+    #[test]
+    fn one_address_has_a_quarter_and_ipv6_counts_by_its_network() {
+        let connections = Arc::new(Connections::new(16, |_| false));
+        let host = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 9, 9, 9, last]);
+        let now = Instant::now();
+        let busy: Vec<_> = (0..2)
+            .map(|last| seated(&connections, host(last), now).unwrap())
+            .collect();
+        for seat in &busy {
+            seat.peer.awaits(Awaited::Nothing, now);
+        }
+        assert!(matches!(connections.seat(host(2), now), Room::NotForThem));
+        let _other = seated(&connections, from(1), now).unwrap();
+        busy[0].peer.awaits(Awaited::Head, now);
+        assert!(seated(&connections, host(3), now).is_some());
+        assert!(busy[0].peer.gone().is_cancelled());
+    }
+
+    #[test]
+    fn a_proxy_has_no_share() {
+        let connections = Arc::new(Connections::new(16, |address| address == from(1)));
+        let now = Instant::now();
+        let seats: Vec<_> = (0..8)
+            .filter_map(|_| seated(&connections, from(1), now))
+            .inspect(|seat| seat.peer.awaits(Awaited::Nothing, now))
+            .collect();
+        assert_eq!(seats.len(), 8);
+    }
+
+    #[test]
+    fn store_and_photos_keep_their_files() {
+        let bound = |files| Connections::new(files, |_| false).bound;
+        assert_eq!((bound(64), bound(1024), bound(1 << 20)), (32, 768, MOST));
+        assert_eq!(bound(u64::MAX), MOST);
+    }
+}
