@@ -9,7 +9,7 @@ use testkit::{Human, noise, until};
 use tokio::task::JoinSet;
 
 use crate::{
-    client::{FRONT, client},
+    client::{FRONT, Outcome, client, register},
     program::Signal,
     stack::{Stack, Tiers},
 };
@@ -197,7 +197,7 @@ async fn too_much_is_refused_with_a_problem() {
     assert!(statuses[&429] >= 50, "and no more: {statuses:?}");
     let refused = refused.unwrap();
     assert_eq!(value(&refused, "retry-after"), "60");
-    assert_eq!(problem(refused).await["type"], "busy");
+    assert_eq!(problem(refused).await["type"], "too-many");
     // Looking is not limited by that.
     let form = client.get(format!("{FRONT}/")).send().await.unwrap();
     assert_eq!(form.status(), StatusCode::OK);
@@ -255,14 +255,45 @@ async fn a_frozen_replica_costs_a_wait_and_no_request() {
             .await
             .unwrap();
         assert_eq!(chart.status(), StatusCode::OK);
-        let human = Human::new(number);
-        let request = client
-            .post(format!("{FRONT}/registrations"))
-            .header("idempotency-key", &human.key);
-        let answer = request.multipart(human.form()).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::CREATED);
+        // What the frozen one holds is not given to another: the client sends it again.
+        let sent = register(&client, &Human::new(number)).await;
+        assert!(matches!(sent.outcome, Outcome::Registered { .. }));
     }
     stack.replicas[2].signal(Signal::Cont);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the stack; .ci/run starts it"]
+async fn a_post_that_is_slow_is_never_given_to_a_second_replica() {
+    let stack = Stack::start(Tiers::Direct);
+    let client = client();
+    for replica in &stack.replicas {
+        replica.signal(Signal::Stop);
+    }
+    let human = Human::new(1);
+    let request = client
+        .post(format!("{FRONT}/registrations"))
+        .header("idempotency-key", &human.key);
+    // nginx waits longer than padron would take.
+    let answer = request.multipart(human.form()).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+    let id = value(&answer, "x-request-id").to_owned();
+    for replica in &stack.replicas {
+        replica.signal(Signal::Cont);
+    }
+    let log = "/var/log/containers/nginx/nginx-json.log";
+    let line = until("nginx's line", async || {
+        let log = std::fs::read_to_string(log).unwrap();
+        let line = log.lines().find(|line| line.contains(&id))?;
+        let outer: serde_json::Value = serde_json::from_str(line).unwrap();
+        let line = outer["log"].as_str().unwrap().to_owned();
+        Some(serde_json::from_str::<serde_json::Value>(&line).unwrap())
+    })
+    .await;
+    let asked = line["upstream"].as_str().unwrap();
+    assert!(!asked.is_empty() && !asked.contains(','), "{line}");
+    let sent = register(&client, &human).await;
+    assert!(matches!(sent.outcome, Outcome::Registered { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
