@@ -30,7 +30,7 @@ use padron::{
     server::tiers::Tiers,
 };
 use rust_xlsxwriter::{Format as CellFormat, Workbook, Worksheet};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use common::People;
@@ -255,10 +255,13 @@ async fn padron(tiers: &Tiers, sink: &mut Sink) -> anyhow::Result<u64> {
         cities: tiers.cities.clone(),
         keyring: tiers.keyring.clone(),
         actor: "bench".to_owned(),
+        request_id: String::new(),
     };
     let snapshot = tiers.store.rows(None).await?;
     let (tell, told) = oneshot::channel();
-    let chunks = report::stream(snapshot, spec, &TaskTracker::new(), async |counted| {
+    let place = Arc::new(Semaphore::new(1)).try_acquire_owned()?;
+    let tracker = TaskTracker::new();
+    let chunks = report::stream(snapshot, spec, place, &tracker, async |counted| {
         // Nobody listens only when the report is cut, which is told by its stream.
         let _ = tell.send(counted.counts.values().sum());
         Ok(())

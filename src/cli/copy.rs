@@ -6,9 +6,13 @@
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::visit::{Register, named, visit};
+use super::{
+    ACTOR,
+    visit::{Register, named, visit},
+};
 use crate::{
     domain::registration::Registration,
+    foundation::telemetry::AUDIT,
     photos::{PhotosError, PhotosUrl},
     server::config::Config,
     server::tiers::Tiers,
@@ -39,10 +43,20 @@ impl Copy {
         let here = Tiers::open_to_copy(config, register)
             .await
             .context("the register to copy to")?;
+        tracing::info!(target: AUDIT, actor = ACTOR, "copy begun");
         let copied = copy(&there, &here).await;
+        if let Ok(rows) = &copied {
+            tracing::info!(target: AUDIT, actor = ACTOR, rows, "copy finished");
+        } else {
+            tracing::warn!(target: AUDIT, actor = ACTOR, "copy ended early");
+        }
         there.store.close().await;
         here.store.close().await;
-        copied
+        println!(
+            "{} registrations are here, with their photos, and no others",
+            copied?
+        );
+        Ok(())
     }
 
     /// A server makes what is absent; here it would be an empty register under a mistyped name.
@@ -61,7 +75,8 @@ impl Copy {
     }
 }
 
-async fn copy(there: &Tiers, here: &Tiers) -> anyhow::Result<()> {
+/// How many registrations are on both sides.
+async fn copy(there: &Tiers, here: &Tiers) -> anyhow::Result<usize> {
     let source = Register::read(&*there.store).await?;
     source.is_counted_right().context("try again")?;
     let source = source.references;
@@ -85,11 +100,7 @@ async fn copy(there: &Tiers, here: &Tiers) -> anyhow::Result<()> {
         );
     }
     here.markers.set(&*here.store).await?;
-    println!(
-        "{} registrations are here, with their photos, and no others",
-        target.len()
-    );
-    Ok(())
+    Ok(target.len())
 }
 
 /// The photo first, the record second, as intake does it. Gives whether the photo there is damaged; its

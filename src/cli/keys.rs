@@ -3,7 +3,11 @@
 use anyhow::Context as _;
 use clap::Subcommand;
 
-use crate::{foundation::seal::Keyring, server::config::Config};
+use super::ACTOR;
+use crate::{
+    foundation::{seal::Keyring, telemetry::AUDIT},
+    server::config::Config,
+};
 
 #[derive(Subcommand)]
 pub(super) enum Keys {
@@ -20,12 +24,14 @@ impl Keys {
         match self {
             Self::Create => {
                 Keyring::generate().create(path).with_context(name)?;
+                tracing::info!(target: AUDIT, actor = ACTOR, "key file made");
                 println!("{} is made; keep a copy elsewhere", path.display());
             }
             Self::Rotate => {
                 let mut keyring = Keyring::read(path).with_context(name)?;
                 let id = keyring.rotate();
                 keyring.replace(path).with_context(name)?;
+                tracing::info!(target: AUDIT, actor = ACTOR, key = %id, "keys rotated");
                 println!(
                     "key {id} seals from the next start on; back up {}",
                     path.display()

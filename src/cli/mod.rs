@@ -20,12 +20,15 @@ use crate::{
     app::sweep::{MIN_AGE, SECOND_LOOK, sweep_once},
     domain::registration::Reference,
     foundation::clock::now,
-    foundation::telemetry,
+    foundation::telemetry::{self, AUDIT},
     server::config::{self, Config},
     server::shutdown::Shutdown,
     server::tiers::Tiers,
     server::{Listeners, serve},
 };
+
+/// Who did it, in the audit lines of commands: whoever may run them here.
+const ACTOR: &str = "command line";
 
 /// Registers people for vaccination.
 ///
@@ -195,6 +198,7 @@ async fn erase(config: &Config, reference: &str) -> anyhow::Result<()> {
     let erased = tiers.store.erase(reference).await;
     tiers.store.close().await;
     let erased = erased?.with_context(|| format!("there is no registration {reference}"))?;
+    tracing::info!(target: AUDIT, actor = ACTOR, %reference, "registration erased");
     if let Some(photo) = erased.photo {
         let removed = tiers.photos.remove(photo.key).await;
         removed.context("the record is erased; run `padron sweep` for its photo")?;

@@ -51,7 +51,7 @@ pub(super) async fn readyz(State(app): State<Arc<AppState>>) -> Result<&'static 
 
 /// A request id that a client sent could hold anything, and it goes into the log: it is replaced.
 pub(super) async fn own_request_id(mut request: Request, next: Next) -> Response {
-    let id = request_id(&request);
+    let id = request_id(request.extensions());
     if uuid::Uuid::parse_str(&id).is_err() {
         let id = uuid::Uuid::new_v4().to_string();
         if let Ok(value) = id.parse::<axum::http::HeaderValue>() {
@@ -73,7 +73,7 @@ fn route(request: &Request) -> String {
 /// for it any more; the cause of a 5xx stands in it and nowhere else.
 pub(super) async fn log(request: Request, next: Next) -> Response {
     let mut line = Line {
-        id: request_id(&request),
+        id: request_id(request.extensions()),
         method: known_method(request.method()),
         route: route(&request),
         started: Instant::now(),

@@ -8,8 +8,7 @@ use std::{any::Any, error::Error, sync::Arc};
 
 use axum::{
     body::Body,
-    extract::Request,
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use tower_http::request_id::RequestId;
@@ -283,8 +282,8 @@ pub(super) fn retry_after(problem: &Problem, headers: &mut HeaderMap) {
 }
 
 /// The id that this process gave to the request.
-pub(super) fn request_id(request: &Request) -> String {
-    let id = request.extensions().get::<RequestId>();
+pub(super) fn request_id(extensions: &Extensions) -> String {
+    let id = extensions.get::<RequestId>();
     id.and_then(|id| id.header_value().to_str().ok())
         .unwrap_or_default()
         .to_owned()

@@ -26,6 +26,7 @@ use crate::{
         Fault, IdempotencyKey, NewRegistration, RawText, Reference, Registration, StoredPhoto,
     },
     foundation::clock::now,
+    foundation::telemetry::AUDIT,
     http::state::AppState,
     http::{
         form::{self, FormError, ReadForm},
@@ -404,7 +405,11 @@ pub(super) async fn photo(
     let stored = registration.photo.ok_or(Problem::new(Kind::NotFound))?;
     let bytes = app.photos.open(registration.id, &stored).await?;
     tracing::info!(
-        target: "padron::audit", actor = %staff.actor, reference = %registration.reference, "photo opened"
+        target: AUDIT,
+        actor = staff.actor,
+        request_id = staff.request_id,
+        reference = %registration.reference,
+        "photo opened"
     );
     let headers = [
         (

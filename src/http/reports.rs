@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     body::Body,
     extract::{Query, State},
-    http::{HeaderValue, header},
+    http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
@@ -29,6 +29,9 @@ use crate::{
 /// What RFC 8187 lets stand in an extended file name.
 const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
+/// How many registrations a whole report has.
+const X_REPORT_ROWS: HeaderName = HeaderName::from_static("x-report-rows");
+
 /// Which report.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -40,17 +43,36 @@ pub(super) struct ReportQuery {
     _lang: Option<String>,
 }
 
+/// What both reports answer when they are none.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "only described; what is answered is a `Problem`")]
+enum Refused {
+    /// To the sign-in page, for a browser
+    #[response(status = 303)]
+    SignIn,
+    /// `malformed`
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(ProblemBody),
+    /// `unauthorized`
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(ProblemBody),
+    /// `invalid`: no such city
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(ProblemBody),
+    /// `internal`
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(ProblemBody),
+    /// `busy`: others are being made; or `unavailable`
+    #[response(status = 503, content_type = "application/problem+json", headers(("Retry-After" = String)))]
+    Unavailable(ProblemBody),
+}
+
 /// The full list and the total, as an Excel workbook; streamed, so that a cut download does not open.
 #[utoipa::path(
     get, path = "/report.xlsx", tag = "staff", params(ReportQuery), security(("token" = [])),
     responses(
-        (status = 200, description = "A Summary tab and one tab per city", content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-        (status = 303, description = "To the sign-in page, for a browser"),
-        (status = 400, description = "`malformed`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthorized`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: no such city", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`busy` or `unavailable`", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 200, description = "A Summary tab and one tab per city", content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", headers(("X-Report-Rows" = u64, description = "Registrations in the whole file"))),
+        Refused,
     ),
 )]
 pub(super) async fn xlsx(
@@ -59,20 +81,16 @@ pub(super) async fn xlsx(
     Query(query): Query<ReportQuery>,
     Language(lang): Language,
 ) -> Result<Response, Problem> {
-    stream(&app, &staff, Format::Xlsx, query, lang).await
+    stream(&app, staff, Format::Xlsx, query, lang).await
 }
 
-/// The same rows as CSV: UTF-8 with a byte order mark, no cell a formula.
+/// The same rows as CSV: UTF-8 with a byte order mark, no cell a formula. A table with fewer lines below its header than
+/// `X-Report-Rows` says was cut.
 #[utoipa::path(
     get, path = "/report.csv", tag = "staff", params(ReportQuery), security(("token" = [])),
     responses(
-        (status = 200, description = "Header and rows", content_type = "text/csv"),
-        (status = 303, description = "To the sign-in page, for a browser"),
-        (status = 400, description = "`malformed`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthorized`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`: no such city", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`busy` or `unavailable`", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
+        (status = 200, description = "Header and rows", content_type = "text/csv", headers(("X-Report-Rows" = u64, description = "Registrations in the whole file"))),
+        Refused,
     ),
 )]
 pub(super) async fn csv(
@@ -81,21 +99,32 @@ pub(super) async fn csv(
     Query(query): Query<ReportQuery>,
     Language(lang): Language,
 ) -> Result<Response, Problem> {
-    stream(&app, &staff, Format::Csv, query, lang).await
+    stream(&app, staff, Format::Csv, query, lang).await
 }
 
 async fn stream(
     app: &AppState,
-    staff: &Staff,
+    staff: Staff,
     format: Format,
     query: ReportQuery,
     lang: Lang,
 ) -> Result<Response, Problem> {
     let city = query.city.map(|text| find_city(app, text)).transpose()?;
-    let permit = app.reports.clone().try_acquire_owned();
-    let permit = permit.map_err(|_| Problem::new(Kind::Busy).detail("too many reports at once"))?;
+    let place = app.reports.clone().try_acquire_owned();
+    let place = place.map_err(|_| Problem::new(Kind::Busy).detail("too many reports at once"))?;
     let snapshot = app.store.rows(city.as_ref().map(|city| city.code)).await?;
-    let name = file_name(city.as_ref(), snapshot.as_of, app, format);
+    let media_type = match format {
+        Format::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        Format::Csv => "text/csv; charset=utf-8",
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
+        (
+            header::CONTENT_DISPOSITION,
+            file_name(city.as_ref(), snapshot.as_of, app, format),
+        ),
+        (X_REPORT_ROWS, snapshot.rows().into()),
+    ];
     let spec = ReportSpec {
         format,
         city,
@@ -105,21 +134,13 @@ async fn stream(
         origin: app.origin.clone(),
         cities: app.cities.clone(),
         keyring: app.keyring.clone(),
-        actor: staff.actor.clone(),
+        actor: staff.actor,
+        request_id: staff.request_id,
     };
     let board = app.board.clone();
-    let body = report::stream(snapshot, spec, &app.tracker, |counted| async move {
-        let _permit = permit;
+    let body = report::stream(snapshot, spec, place, &app.tracker, |counted| async move {
         board.refresh(&counted).await
     });
-    let media_type = match format {
-        Format::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        Format::Csv => "text/csv; charset=utf-8",
-    };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
-        (header::CONTENT_DISPOSITION, name),
-    ];
     Ok((headers, Body::from_stream(body)).into_response())
 }
 

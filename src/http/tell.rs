@@ -62,7 +62,7 @@ pub(super) struct ProblemBody {
 
 /// Writes the body of every answer that is not a success and has none yet.
 pub(super) async fn tell(request: Request, next: Next) -> Response {
-    let request_id = request_id(&request);
+    let request_id = request_id(request.extensions());
     let wants_page = wants_page(request.headers());
     let for_staff = is_for_staff(request.uri().path());
     let lang = lang_of(request.uri(), request.headers());

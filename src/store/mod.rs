@@ -115,6 +115,14 @@ pub struct Snapshot {
     pub blocks: mpsc::Receiver<Result<Vec<Row>, StoreError>>,
 }
 
+impl Snapshot {
+    /// How many rows it has.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.counts.values().sum()
+    }
+}
+
 /// Somebody who signed in, or a sign-in code that was not used yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {

@@ -141,6 +141,57 @@ async fn the_total_is_the_number_of_rows() {
 }
 
 #[tokio::test]
+async fn a_report_says_before_its_first_byte_how_many_rows_it_has() {
+    let app = TestApp::new().await;
+    for (name, city) in [("A", "11001"), ("B", "05001"), ("C", "11001")] {
+        register(&app, name, city).await;
+    }
+    for (query, rows) in [("", 3), ("?city=11001", 2), ("?city=52399", 0)] {
+        for path in ["/report.xlsx", "/report.csv"] {
+            let answer = app.staff(&format!("{path}{query}")).await;
+            assert_eq!(
+                answer.header("x-report-rows"),
+                rows.to_string(),
+                "{path}{query}"
+            );
+            if path == "/report.csv" {
+                assert_eq!(answer.text().lines().count(), rows + 1);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn while_all_places_are_taken_staff_are_told_so_in_their_language() {
+    let app = TestApp::new().await;
+    let places = app.app.reports.available_permits();
+    let places = u32::try_from(places).unwrap();
+    let _held = app
+        .app
+        .reports
+        .clone()
+        .try_acquire_many_owned(places)
+        .unwrap();
+    for path in ["/report.xlsx", "/report.csv"] {
+        for (lang, told) in [
+            ("es", "Espere un minuto y descargue otra vez."),
+            ("en", "Wait a minute and download again."),
+        ] {
+            let page = app.staff_page(&format!("{path}?lang={lang}")).await;
+            assert_eq!(page.status, 503);
+            assert!(page.text().contains(told), "{}", page.text());
+            assert_ne!(page.header("retry-after"), "");
+        }
+        let answer = app.staff(path).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["type"]),
+            (503, &"busy".into())
+        );
+        assert_ne!(answer.header("retry-after"), "");
+    }
+}
+
+#[tokio::test]
 async fn a_report_of_one_city_has_that_city_only() {
     let app = TestApp::new().await;
     register(&app, "A", "11001").await;

@@ -13,7 +13,7 @@ use padron::{
     foundation::seal::{Keyring, random},
     store::{BLOCK_ROWS, Row, Snapshot, StoreError},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ type Block = Result<Vec<Row>, StoreError>;
 
 struct Rig {
     blocks: mpsc::Sender<Block>,
+    /// One, which the report has.
+    places: Arc<Semaphore>,
     stream:
         std::pin::Pin<Box<dyn futures::Stream<Item = Result<bytes::Bytes, ReportError>> + Send>>,
     counted: oneshot::Receiver<Counted>,
@@ -49,14 +51,19 @@ fn rig(format: Format, rows: u64) -> Rig {
         cities: Arc::new(Cities::embedded().unwrap()),
         keyring: keyring.clone(),
         actor: "admin".into(),
+        request_id: "request-7".into(),
     };
     let (done, counted) = oneshot::channel();
-    let stream = report::stream(snapshot, spec, &TaskTracker::new(), |counted| async move {
+    let places = Arc::new(Semaphore::new(1));
+    let place = places.clone().try_acquire_owned().unwrap();
+    let tracker = TaskTracker::new();
+    let stream = report::stream(snapshot, spec, place, &tracker, |counted| async move {
         done.send(counted)
             .map_err(|_| StoreError::Unavailable("nobody asks".into()))
     });
     Rig {
         blocks,
+        places,
         stream: Box::pin(stream),
         counted,
         keyring,
@@ -189,7 +196,7 @@ async fn a_store_that_fails_midway_breaks_the_download() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_store_that_falls_silent_breaks_the_download() {
     let mut rig = rig(Format::Csv, 2 * BLOCK);
     rig.hand_out(vec![Ok(rig.block())]);
@@ -257,4 +264,146 @@ async fn a_row_whose_key_is_missing_or_whose_envelope_was_changed_breaks_the_rep
             "{error}"
         );
     }
+}
+
+/// Takes a chunk each `pause`: how long it took, and why it ended.
+async fn taken_slowly(
+    stream: &mut (impl futures::Stream<Item = Result<bytes::Bytes, ReportError>> + Unpin),
+    pause: Duration,
+) -> (Duration, Option<ReportError>) {
+    let begun = tokio::time::Instant::now();
+    let error = loop {
+        match stream.next().await {
+            Some(Ok(_)) => tokio::time::sleep(pause).await,
+            Some(Err(error)) => break Some(error),
+            None => break None,
+        }
+    };
+    (begun.elapsed(), error)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_too_slow_holds_neither_the_snapshot_nor_a_place_beyond_the_bound() {
+    let blocks = 40;
+    for format in [Format::Xlsx, Format::Csv] {
+        let mut rig = rig(format, blocks * BLOCK);
+        let limit = report::time_limit(blocks * BLOCK);
+        rig.hand_out((0..blocks).map(|_| Ok(rig.block())).collect());
+        let pause = Duration::from_secs(15);
+        let (took, error) = taken_slowly(&mut rig.stream, pause).await;
+        assert!(matches!(error, Some(ReportError::Late(_))), "{error:?}");
+        assert!((limit..limit + 2 * pause).contains(&took), "{took:?}");
+        assert!(
+            rig.blocks.send(Ok(rig.block())).await.is_err(),
+            "the snapshot is let go"
+        );
+        assert_eq!(rig.places.available_permits(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_keeps_the_least_pace_gets_the_whole() {
+    for format in [Format::Xlsx, Format::Csv] {
+        let mut rig = rig(format, 40 * BLOCK);
+        rig.hand_out((0..40).map(|_| Ok(rig.block())).collect());
+        drop(rig.blocks);
+        // A block in the time that its rows are given, and the frame within the floor.
+        let pause = Duration::from_millis(BLOCK);
+        let (took, error) = taken_slowly(&mut rig.stream, pause).await;
+        assert!(error.is_none(), "{error:?} after {took:?}");
+    }
+}
+
+/// What is logged, in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn every_report_has_a_line_at_its_start_and_one_of_what_was_handed_over() {
+    let log = Log::default();
+    let lines = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_writer(move || lines.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    // With one subscriber only, the first thread that comes to a line decides for all whether it is written.
+    let _other = tracing::Dispatch::new(tracing_subscriber::registry());
+    let audited = || -> Vec<serde_json::Value> {
+        let log = std::mem::take(&mut *log.0.lock().unwrap());
+        let lines = log
+            .split(|&byte| byte == b'\n')
+            .filter(|line| !line.is_empty());
+        let lines = lines.map(|line| serde_json::from_slice::<serde_json::Value>(line).unwrap());
+        lines
+            .filter(|line| line["target"] == "padron::audit")
+            .collect()
+    };
+    for (format, leaves) in [
+        (Format::Csv, false),
+        (Format::Csv, true),
+        (Format::Xlsx, false),
+        (Format::Xlsx, true),
+    ] {
+        let mut rig = rig(format, 4 * BLOCK);
+        let begun = audited();
+        assert_eq!(begun.len(), 1, "before the first byte");
+        assert_eq!(begun[0]["message"], "report begun");
+        assert_eq!(begun[0]["rows"], 4 * BLOCK);
+        rig.hand_out((0..4).map(|_| Ok(rig.block())).collect());
+        drop(rig.blocks);
+        let (mut bytes, mut read) = (0, Vec::new());
+        while let Some(chunk) = rig.stream.next().await {
+            let chunk = chunk.unwrap();
+            bytes += chunk.len();
+            read.extend(chunk);
+            if leaves && read.len() > 60_000 {
+                break;
+            }
+        }
+        rig.stream = Box::pin(futures::stream::empty());
+        // Free once the report has ended.
+        let _place = rig.places.acquire().await.unwrap();
+        let ended = audited();
+        assert_eq!(ended.len(), 1);
+        let ended = &ended[0];
+        let rows = ended["rows"].as_u64().unwrap();
+        let told = if leaves {
+            assert!((BLOCK..4 * BLOCK).contains(&rows), "{rows}");
+            "report cut"
+        } else {
+            assert_eq!(rows, 4 * BLOCK);
+            "report finished"
+        };
+        assert_eq!(ended["message"], told);
+        assert_eq!(ended["bytes"], bytes);
+        if format == Format::Csv {
+            assert_eq!(
+                rows,
+                lines_of(&read) as u64 - 1,
+                "as the client counts them"
+            );
+        }
+        for line in [&begun[0], ended] {
+            assert_eq!(line["actor"], "admin");
+            assert_eq!(line["city"], "all");
+            assert_eq!(line["format"], format.extension());
+            assert_eq!(line["request_id"], "request-7");
+        }
+    }
+}
+
+fn lines_of(text: &[u8]) -> usize {
+    text.split(|&byte| byte == b'\n').count() - 1
 }

@@ -134,7 +134,7 @@ async fn make(folder: &Path) {
             photo: (!image.is_empty()).then(|| clean(&photo(image)).unwrap()),
             idempotency_key: IdempotencyKey::parse(key).ok(),
         };
-        let registered = intake.register(new, time(number)).await.unwrap();
+        let registered = intake.register(new, time(number), ()).await.unwrap();
         let stored = registered.registration;
         references.push(stored.reference.to_string());
         if let Some(photo) = &stored.photo {

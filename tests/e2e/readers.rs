@@ -1,10 +1,11 @@
-//! A report of the running program, opened by openpyxl and `LibreOffice`.
+//! A report of the running program, opened by the programs and libraries that people read spreadsheets with.
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
+use calamine::{Data, Reader as _, Xlsx};
 use testkit::{Form, Home};
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 13] = [
     "=1+1",
     "+573001234567",
     "@SUM(A1:A9)",
@@ -13,10 +14,18 @@ const NAMES: [&str; 8] = [
     "🦠🦠🦠 李小龍",
     "\"comillas\", y comas; Ñáñez",
     "-1",
+    "O'Neill ]]> & Sons",
+    "TRUE",
+    "007",
+    "Zoë\u{200d}Ñandú\u{301}",
+    "Ana  dos  espacios",
 ];
 
+/// Two of them bear one name.
+const CITIES: [&str; 3] = ["76001", "05400", "52399"];
+
 #[tokio::test]
-#[ignore = "needs LibreOffice and openpyxl: .ci/run installs them"]
+#[ignore = "needs LibreOffice and other readers: .ci/run installs them"]
 async fn spreadsheet_programs_read_what_was_registered() {
     let home = Home::new();
     assert!(
@@ -25,8 +34,10 @@ async fn spreadsheet_programs_read_what_was_registered() {
             .success()
     );
     let server = home.start().await;
-    for name in NAMES {
-        let form = Form::whole().with("name", name);
+    let longest = "🦠".repeat(200);
+    let names = NAMES.iter().copied().chain([longest.as_str()]);
+    for (name, city) in names.flat_map(|name| CITIES.map(|city| (name.to_owned(), city))) {
+        let form = Form::whole().with("name", name).with("city", city);
         let answer = server.post_form(&form).send().await;
         assert_eq!(answer.unwrap().status(), 201);
     }
@@ -34,14 +45,46 @@ async fn spreadsheet_programs_read_what_was_registered() {
     let (report, expected) = (home.path("report.xlsx"), home.path("expected.csv"));
     fs::write(&report, server.fetch("/report.xlsx?lang=es").await).unwrap();
     fs::write(&expected, tabs_of(&csv)).unwrap();
+    calamine_sees_the_same(&report, &expected);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/check_workbook.py");
-    let status = Command::new("/usr/bin/python3")
+    let status = Command::new("python3")
         .arg(script)
         .arg(report)
         .arg(expected)
         .status();
     assert!(status.unwrap().success());
     server.stop().await;
+}
+
+fn calamine_sees_the_same(report: &Path, expected: &Path) {
+    let mut workbook: Xlsx<_> = calamine::open_workbook(report).unwrap();
+    let mut seen = Vec::new();
+    for tab in workbook.sheet_names().split_off(1) {
+        for row in workbook.worksheet_range(&tab).unwrap().rows() {
+            // Its times are compared with those of another writer elsewhere.
+            let cells = row.iter().map(|cell| match cell {
+                Data::DateTime(_) => String::new(),
+                other => other.to_string(),
+            });
+            seen.push(
+                std::iter::once(tab.clone())
+                    .chain(cells)
+                    .collect::<Vec<_>>(),
+            );
+        }
+    }
+    let mut reader = csv::ReaderBuilder::new();
+    let reader = reader.has_headers(false).flexible(true).from_path(expected);
+    let lines = reader.unwrap().into_records().map(|line| {
+        let line = line.unwrap();
+        let is_row = line[1].parse::<u64>().is_ok();
+        let cell = |(column, cell): (usize, &str)| match column {
+            7 if is_row => String::new(),
+            _ => cell.to_owned(),
+        };
+        line.iter().enumerate().map(cell).collect::<Vec<_>>()
+    });
+    assert_eq!(seen, lines.collect::<Vec<_>>());
 }
 
 /// The rows of the CSV, tab by tab, each tab with its header and total.

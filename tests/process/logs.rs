@@ -67,7 +67,7 @@ async fn every_request_has_one_line_with_what_was_sent() {
     }
 }
 
-/// The only line with this request's id.
+/// The only line with this request's id, beside audit lines.
 async fn line_of(server: &Server, id: &str) -> Map<String, Value> {
     let line = until("a request's line", async || {
         let log = server.stdout();

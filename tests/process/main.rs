@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says where it stopped"
 )]
 
+mod audit;
 mod away;
 mod charts;
 mod check;

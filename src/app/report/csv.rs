@@ -1,12 +1,49 @@
 //! The rows as CSV that spreadsheet programs open right: UTF-8 with a byte order mark, and no cell
 //! that they would take for a formula.
 
-use super::rows::Cells;
+use std::sync::Arc;
+
+use futures::TryStreamExt as _;
+
+use super::{
+    Report, ReportError,
+    feed::{Feed, Segment},
+    pool,
+    rows::Cells,
+    sink::Sink,
+};
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// A piece of the table.
-pub(super) struct Table(::csv::Writer<Vec<u8>>);
+/// Writes all of the table but its last chunk: the bytes and how many rows they hold.
+///
+/// # Errors
+/// When the store, the client or a worker fails, or a row cannot be decrypted.
+pub(super) async fn write(
+    report: &Arc<Report>,
+    feed: Feed,
+    sink: &Sink,
+) -> Result<(Vec<u8>, u64), ReportError> {
+    let mut last = (header(&report.spec.lang.texts().columns())?, 0);
+    let worker = report.clone();
+    let mut segments = pool::ordered(feed, move |segment| {
+        Ok((lines(&worker, segment)?, segment.rows.len() as u64))
+    });
+    while let Some(next) = segments.try_next().await? {
+        let (bytes, rows) = std::mem::replace(&mut last, next);
+        sink.send(bytes, rows).await?;
+    }
+    Ok(last)
+}
+
+fn lines(report: &Report, segment: &Segment) -> Result<Vec<u8>, ReportError> {
+    let mut table = Table::default();
+    report.decrypt(segment, |cells| Ok(table.write(cells)?))?;
+    Ok(table.into_bytes()?)
+}
+
+/// Some lines of the table.
+struct Table(::csv::Writer<Vec<u8>>);
 
 impl Default for Table {
     fn default() -> Self {
@@ -18,7 +55,7 @@ impl Default for Table {
 }
 
 impl Table {
-    pub(super) fn write(&mut self, cells: &Cells<'_>) -> Result<(), ::csv::Error> {
+    fn write(&mut self, cells: &Cells<'_>) -> Result<(), ::csv::Error> {
         let texts = [
             cells.reference,
             cells.name,
@@ -41,7 +78,7 @@ impl Table {
         self.0.write_record(None::<&[u8]>)
     }
 
-    pub(super) fn into_bytes(self) -> Result<Vec<u8>, ::csv::Error> {
+    fn into_bytes(self) -> Result<Vec<u8>, ::csv::Error> {
         self.0
             .into_inner()
             .map_err(|error| std::io::Error::from(error.error().kind()).into())
@@ -49,7 +86,7 @@ impl Table {
 }
 
 /// The mark and the header line.
-pub(super) fn header(columns: &[&str]) -> Result<Vec<u8>, ::csv::Error> {
+fn header(columns: &[&str]) -> Result<Vec<u8>, ::csv::Error> {
     let mut table = Table::default();
     table.0.write_record(columns)?;
     Ok([BYTE_ORDER_MARK.as_bytes(), &table.into_bytes()?].concat())

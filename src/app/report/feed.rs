@@ -1,29 +1,28 @@
-//! Cuts the blocks of a snapshot into pieces of tabs, and holds the rows against the counts.
+//! Cuts the blocks of a snapshot into segments of tabs, and holds the rows against the counts.
 //!
-//! `report` asks for one piece after the other; a piece is asked for only when there is a worker for
-//! it, which is what slows the store down to the client's pace.
+//! `pool` asks for one segment after the other, and only when there is a worker for it: that is the backpressure which
+//! slows the store down to the client's pace.
 
 use std::time::Duration;
 
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{
-    ReportError,
-    tabs::{self, MAX_ROWS, Tab},
-};
+use super::{ReportError, tabs::Tab};
 use crate::{
     domain::city::{City, CityCode},
     store::{Row, StoreError},
 };
 
-/// How long the store may take for a block: its server may be gone without a word.
+/// Read timeout for a block: the store's server may be gone without a word.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Rows that belong together on one tab; none on a tab that has none.
-pub(super) struct Piece {
+pub(super) struct Segment {
     /// Index of the tab.
     pub(super) tab: usize,
     pub(super) city: CityCode,
+    /// Rows of the tab before it.
+    pub(super) before: u64,
     /// Number of the first row within its city, from 1.
     pub(super) number: u64,
     pub(super) rows: Vec<Row>,
@@ -40,30 +39,30 @@ type Blocks = mpsc::Receiver<Result<Vec<Row>, StoreError>>;
 /// The rows of one snapshot, tab by tab.
 pub(super) struct Feed {
     tabs: Vec<Tab>,
+    max_rows: u64,
     cities: Vec<(CityCode, u64)>,
     blocks: Blocks,
-    /// Received and not yet in a piece.
+    /// Received and not yet in a segment.
     pending: Vec<Row>,
     tab: usize,
-    /// Rows of the tab in hand that are in pieces.
+    /// Rows of the current tab that are in segments.
     done: u64,
-    /// Rows of its city before the tab in hand.
+    /// Rows of its city before the current tab.
     before: u64,
 }
 
 impl Feed {
-    /// The tabs of `cities`, each given with its rows, in the order of the snapshot's rows.
-    pub(super) fn new(cities: &[(City, u64)], blocks: Blocks, summary: &str) -> Self {
-        let named: Vec<_> = cities
-            .iter()
-            .map(|(city, rows)| tabs::City {
-                name: city.name.clone(),
-                department: city.department.clone(),
-                rows: *rows,
-            })
-            .collect();
+    /// The rows of `cities`, each given with how many it has, in the order of the snapshot's rows; `tabs` are planned for
+    /// them with `max_rows` on each.
+    pub(super) fn new(
+        cities: &[(City, u64)],
+        tabs: Vec<Tab>,
+        max_rows: u64,
+        blocks: Blocks,
+    ) -> Self {
         Self {
-            tabs: tabs::plan(&named, MAX_ROWS, summary),
+            tabs,
+            max_rows,
             cities: cities
                 .iter()
                 .map(|(city, rows)| (city.code, *rows))
@@ -76,12 +75,11 @@ impl Feed {
         }
     }
 
-    pub(super) fn tabs(&self) -> &[Tab] {
-        &self.tabs
-    }
-
-    /// The next piece; `None` after the last, once the snapshot has no more rows either.
-    pub(super) async fn next(&mut self) -> Result<Option<Piece>, ReportError> {
+    /// The next segment; `None` after the last, once the snapshot has no more rows either.
+    ///
+    /// # Errors
+    /// When the store fails or falls silent, or sends other rows than it counted.
+    pub(super) async fn next(&mut self) -> Result<Option<Segment>, ReportError> {
         let Some(tab) = self.tabs.get(self.tab) else {
             return match receive(&mut self.blocks).await? {
                 None if self.pending.is_empty() => Ok(None),
@@ -89,7 +87,7 @@ impl Feed {
             };
         };
         let (city, of_city) = self.cities[tab.city];
-        let of_tab = (of_city - self.before).min(MAX_ROWS);
+        let of_tab = (of_city - self.before).min(self.max_rows);
         let left = of_tab - self.done;
         if left > 0 && self.pending.is_empty() {
             self.pending = receive(&mut self.blocks).await?.ok_or(ReportError::Torn)?;
@@ -105,9 +103,10 @@ impl Feed {
         let rest = self.pending.split_off(taken);
         let rows = std::mem::replace(&mut self.pending, rest);
         let last = taken as u64 == left;
-        let piece = Piece {
+        let segment = Segment {
             tab: self.tab,
             city,
+            before: self.done,
             number: self.before + self.done + 1,
             first: self.done == 0,
             last,
@@ -120,7 +119,7 @@ impl Feed {
             self.done = 0;
             self.tab += 1;
         }
-        Ok(Some(piece))
+        Ok(Some(segment))
     }
 }
 

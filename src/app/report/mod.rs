@@ -1,38 +1,55 @@
 //! The report: the full list and the total, streamed while it is read from one snapshot of the store.
 //!
-//! Called by `http/reports`. `feed` cuts the store's blocks into pieces of tabs; in `forms` each is opened,
-//! written and compressed on the blocking pool, several at once; what comes out is joined in order and
-//! handed to the client as fast as it takes it. Nothing is held but the pieces in hand, nothing is
+//! Called by `http/reports`. `feed` cuts the store's blocks into segments of tabs; on the blocking pool (`pool`) each is
+//! decrypted, serialised and compressed, several at once; what comes out is joined in order by `workbook` or `csv` and
+//! handed to the client as fast as it takes it. Nothing is held but the segments under way, nothing is
 //! written to disk. A failure ends the stream before the archive's end, so that a cut file never opens.
 
 mod archive;
 mod csv;
+mod decrypt;
 mod feed;
-mod forms;
+mod frame;
+mod pool;
+mod prototype;
 mod rows;
 mod sink;
-mod skeleton;
 mod tabs;
-mod template;
 #[cfg(test)]
 mod tests;
+mod workbook;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures::Stream;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use tokio_util::task::TaskTracker;
 
-use self::{forms::Report, sink::STALL};
+use self::{
+    feed::Feed,
+    sink::{STALL, Sink, Taken},
+};
 use crate::{
-    domain::city::{Cities, City},
+    domain::city::{Cities, City, CityCode},
     domain::totals::Counted,
     foundation::lang::Lang,
     foundation::origin::Origin,
     foundation::seal::{Keyring, OpenError},
+    foundation::telemetry::AUDIT,
     store::{Snapshot, StoreError},
 };
+
+/// How long the shortest report may take.
+const FLOOR: Duration = Duration::from_secs(30);
+
+/// What each row adds to it: 75 bytes of a workbook, so a client must take about 75 kB a second.
+const PER_ROW: Duration = Duration::from_millis(1);
 
 /// The two forms of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +88,12 @@ pub struct ReportSpec {
     pub origin: Origin,
     /// Names of the cities.
     pub cities: Arc<Cities>,
-    /// Opens the rows.
+    /// Decrypts the rows.
     pub keyring: Arc<Keyring>,
-    /// Who asked, for the audit line.
+    /// Who asked, for the audit lines.
     pub actor: String,
+    /// The request that asked, for the audit lines.
+    pub request_id: String,
 }
 
 /// Why a report was cut.
@@ -83,7 +102,7 @@ pub enum ReportError {
     /// The store failed midway.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A row cannot be opened.
+    /// A row cannot be decrypted.
     #[error("registration {0} cannot be opened: {1}")]
     Sealed(crate::domain::registration::Reference, #[source] OpenError),
     /// The store sent other rows than it counted.
@@ -91,7 +110,7 @@ pub enum ReportError {
     Torn,
     /// The workbook's frame could not be made.
     #[error(transparent)]
-    Template(#[from] template::Error),
+    Frame(#[from] frame::FrameError),
     /// A row does not go into CSV.
     #[error(transparent)]
     Csv(#[from] ::csv::Error),
@@ -107,13 +126,42 @@ pub enum ReportError {
     /// The client took nothing for too long.
     #[error("the client took nothing for {} s", STALL.as_secs())]
     Stalled,
+    /// The client took all of it too slowly, or the store gave it so.
+    #[error("the report took longer than {} s", .0.as_secs())]
+    Late(Duration),
+}
+
+/// The longest that a report of `rows` rows may take, which is also how long it may pin its snapshot of the store: 30 s and
+/// 1 ms for each row.
+#[must_use]
+pub fn time_limit(rows: u64) -> Duration {
+    FLOOR + PER_ROW.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX))
 }
 
 /// Streams a report; `done` gets what was counted before the last bytes are sent, so that whoever has
-/// the whole report also finds it on the chart.
+/// the whole report also finds it on the chart. The report keeps its `place` among those made at once until it ends.
+///
+/// An audit line is written at once, and another when the client has the whole or the report is cut.
 pub fn stream<D, F>(
     snapshot: Snapshot,
     spec: ReportSpec,
+    place: OwnedSemaphorePermit,
+    tracker: &TaskTracker,
+    done: D,
+) -> impl Stream<Item = Result<Bytes, ReportError>> + Send + 'static
+where
+    D: FnOnce(Counted) -> F + Send + 'static,
+    F: Future<Output = Result<(), StoreError>> + Send,
+{
+    stream_in_tabs(snapshot, spec, tabs::MAX_ROWS, place, tracker, done)
+}
+
+/// [`stream`] with at most `max_rows` registrations on a tab.
+fn stream_in_tabs<D, F>(
+    snapshot: Snapshot,
+    spec: ReportSpec,
+    max_rows: u64,
+    place: OwnedSemaphorePermit,
     tracker: &TaskTracker,
     done: D,
 ) -> impl Stream<Item = Result<Bytes, ReportError>> + Send + 'static
@@ -123,33 +171,140 @@ where
 {
     let (sink, chunks) = sink::channel();
     let begun = Instant::now();
+    let limit = time_limit(snapshot.rows());
+    let audited = Audited::begin(&spec, snapshot.rows());
     tracker.spawn(async move {
-        let (actor, format) = (spec.actor.clone(), spec.format);
-        let city = spec.city.as_ref().map_or("all".to_owned(), |city| city.code.to_string());
-        let report = Report::new(spec, snapshot.as_of);
-        let written = report.write(snapshot, &sink, done).await;
-        let ended = match written {
-            Ok(rows) => sink.end().await.map(|()| rows),
-            Err(error) => Err(error),
+        let _place = place;
+        let report = Arc::new(Report {
+            spec,
+            sequence: snapshot.sequence,
+            as_of: snapshot.as_of,
+            max_rows,
+        });
+        let written = timeout(limit, report.write(snapshot, &sink, done)).await;
+        let written = written.unwrap_or(Err(ReportError::Late(limit)));
+        let error = written.err();
+        let told = error.as_ref().map(ToString::to_string);
+        if let Some(error) = error {
+            sink.cut(error);
+        }
+        audited.end(sink.taken(), begun.elapsed(), told);
+    });
+    chunks
+}
+
+/// A report between its two audit lines.
+struct Audited {
+    actor: String,
+    request_id: String,
+    city: String,
+    format: &'static str,
+}
+
+impl Audited {
+    fn begin(spec: &ReportSpec, rows: u64) -> Self {
+        let city = spec.city.as_ref();
+        let city = city.map_or("all".to_owned(), |city| city.code.to_string());
+        let (actor, request_id) = (spec.actor.clone(), spec.request_id.clone());
+        let format = spec.format.extension();
+        tracing::info!(target: AUDIT, actor, request_id, city, format, rows, "report begun");
+        Self {
+            actor,
+            request_id,
+            city,
+            format,
+        }
+    }
+
+    /// Rows and bytes are those that were handed over.
+    fn end(self, taken: Taken, duration: Duration, error: Option<String>) {
+        let Self {
+            actor,
+            request_id,
+            city,
+            format,
+        } = self;
+        let Taken { rows, bytes } = taken;
+        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let outcome = if error.is_none() {
+            "finished"
+        } else {
+            "aborted"
         };
-        let count = |outcome| {
-            let labels = [("format", format.extension()), ("outcome", outcome)];
-            metrics::counter!("padron_reports_total", &labels).increment(1);
-        };
-        match ended {
-            Ok(rows) => {
-                count("finished");
-                metrics::counter!("padron_report_rows_total").increment(rows);
-                metrics::histogram!("padron_report_duration_seconds", "format" => format.extension())
-                    .record(begun.elapsed());
-                tracing::info!(target: "padron::audit", actor, city, ?format, rows, "report finished");
+        metrics::counter!("padron_reports_total", "format" => format, "outcome" => outcome)
+            .increment(1);
+        if let Some(error) = error {
+            tracing::warn!(target: AUDIT, actor, request_id, city, format, rows, bytes, duration_ms, error, "report cut");
+        } else {
+            metrics::counter!("padron_report_rows_total").increment(rows);
+            metrics::histogram!("padron_report_duration_seconds", "format" => format)
+                .record(duration);
+            tracing::info!(target: AUDIT, actor, request_id, city, format, rows, bytes, duration_ms, "report finished");
+        }
+    }
+}
+
+/// One report, as its workers share it.
+struct Report {
+    spec: ReportSpec,
+    sequence: u64,
+    as_of: Timestamp,
+    /// Registrations on a tab.
+    max_rows: u64,
+}
+
+impl Report {
+    /// Writes it all, until the client has it.
+    async fn write<D, F>(
+        self: Arc<Self>,
+        snapshot: Snapshot,
+        sink: &Sink,
+        done: D,
+    ) -> Result<(), ReportError>
+    where
+        D: FnOnce(Counted) -> F,
+        F: Future<Output = Result<(), StoreError>>,
+    {
+        let mut counts = snapshot.counts;
+        if let Some(city) = &self.spec.city {
+            // A city without registrations has its tab all the same.
+            counts.entry(city.code).or_insert(0);
+        }
+        let named = |(&code, &rows)| (self.spec.cities.named(code), rows);
+        let cities: Vec<_> = counts.iter().map(named).collect();
+        let summary = self.spec.lang.texts().report_sheet_summary;
+        let tabs = tabs::plan(&cities, self.max_rows, summary);
+        let feed = Feed::new(&cities, tabs.clone(), self.max_rows, snapshot.blocks);
+        // Once the feed has ended, the rows are those that were counted.
+        match self.spec.format {
+            Format::Xlsx => {
+                let archive = workbook::write(&self, &cities, &tabs, feed, sink).await?;
+                self.tell(counts, done).await;
+                archive.finish().await?;
             }
-            Err(error) => {
-                count("aborted");
-                tracing::warn!(target: "padron::audit", actor, city, ?format, %error, "report cut");
-                sink.fail(error).await;
+            Format::Csv => {
+                let (last, rows) = csv::write(&self, feed, sink).await?;
+                self.tell(counts, done).await;
+                sink.send(last, rows).await?;
             }
         }
-    });
-    sink::stream(chunks)
+        sink.end().await
+    }
+
+    async fn tell<D, F>(&self, counts: BTreeMap<CityCode, u64>, done: D)
+    where
+        D: FnOnce(Counted) -> F,
+        F: Future<Output = Result<(), StoreError>>,
+    {
+        let counted = Counted {
+            sequence: self.sequence,
+            as_of: self.as_of,
+            city: self.spec.city.as_ref().map(|city| city.code),
+            counts,
+        };
+        if let Err(error) = done(counted).await {
+            // The report is right all the same; the next one refreshes the chart.
+            tracing::error!(%error, "the board could not be refreshed");
+        }
+    }
 }

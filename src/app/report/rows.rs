@@ -1,8 +1,8 @@
 //! One registration as the XML of a sheet row.
 //!
-//! `report` calls [`write()`] for each registration and [`write_total`] once a city. Rows and cells carry no `r=` reference (it is
-//! optional), so a block of rows is the same bytes wherever it stands, and a third smaller. Text is always inline text, so no
-//! value can start a formula. Never fails.
+//! `workbook` calls [`write()`] for each registration and [`write_total`] once a city. Rows and cells carry their `r=` reference:
+//! the format makes it optional, but several readers see no row without it. Text is always marked as text, so no value can
+//! start a formula. Never fails.
 
 use jiff::civil::{DateTime, date};
 
@@ -35,10 +35,10 @@ pub(super) struct Cells<'a> {
     pub photo_address: &'a str,
 }
 
-/// Appends the row of `cells`; `date_style` is the template's style of the date column.
-pub(super) fn write(out: &mut Vec<u8>, cells: &Cells<'_>, date_style: u32) {
-    out.extend_from_slice(b"<row>");
-    number(out, None, cells.number);
+/// Appends the row of `cells` as line `line` of its sheet, from 1; `date_style` is the frame's style of the date column.
+pub(super) fn write(out: &mut Vec<u8>, line: u64, cells: &Cells<'_>, date_style: u32) {
+    let mut row = Row::open(out, line);
+    row.number(None, cells.number);
     for value in [
         cells.reference,
         cells.name,
@@ -46,78 +46,133 @@ pub(super) fn write(out: &mut Vec<u8>, cells: &Cells<'_>, date_style: u32) {
         cells.city,
         cells.department,
     ] {
-        text(out, None, value);
+        row.text(None, value);
     }
-    moment(out, date_style, cells.registered_at);
-    text(out, None, cells.email);
-    text(out, None, cells.photo_address);
-    out.extend_from_slice(b"</row>");
+    row.moment(date_style, cells.registered_at);
+    row.text(None, cells.email);
+    row.text(None, cells.photo_address);
+    row.close();
 }
 
-/// Appends the last row of a city: `label`, then how many rows the city has, both in the template's `style`.
-pub(super) fn write_total(out: &mut Vec<u8>, label: &str, total: u64, style: u32) {
-    out.extend_from_slice(b"<row>");
-    text(out, Some(style), label);
-    number(out, Some(style), total);
-    out.extend_from_slice(b"</row>");
+/// Appends the last row of a city: `label`, then how many rows the city has, both in the frame's `style`.
+pub(super) fn write_total(out: &mut Vec<u8>, line: u64, label: &str, total: u64, style: u32) {
+    let mut row = Row::open(out, line);
+    row.text(Some(style), label);
+    row.number(Some(style), total);
+    row.close();
 }
 
-fn open_cell(out: &mut Vec<u8>, style: Option<u32>) {
-    out.extend_from_slice(b"<c");
-    if let Some(style) = style {
-        out.extend_from_slice(b" s=\"");
-        decimal(out, style.into(), 1);
-        out.push(b'"');
-    }
+/// Where the column's letter stands in [`Row::start`].
+const LETTER: usize = CELL.len();
+const CELL: &[u8] = b"<c r=\"";
+
+/// A row that is being written, cell after cell.
+struct Row<'a> {
+    out: &'a mut Vec<u8>,
+    /// `<c r="A7"`, the start of the next cell: only its letter changes within a row.
+    start: [u8; 32],
+    start_len: usize,
 }
 
-fn number(out: &mut Vec<u8>, style: Option<u32>, value: u64) {
-    open_cell(out, style);
-    out.extend_from_slice(b"><v>");
-    decimal(out, value, 1);
-    out.extend_from_slice(b"</v></c>");
-}
-
-/// A serial date: days, and the time as nine decimals of a day, rounded up so that a reader which cuts still shows the second.
-fn moment(out: &mut Vec<u8>, style: u32, at: DateTime) {
-    let seconds = u64::try_from(at.duration_since(EPOCH).as_secs()).unwrap_or(0);
-    open_cell(out, Some(style));
-    out.extend_from_slice(b"><v>");
-    decimal(out, seconds / 86_400, 1);
-    out.push(b'.');
-    decimal(out, (seconds % 86_400 * 1_000_000_000).div_ceil(86_400), 9);
-    out.extend_from_slice(b"</v></c>");
-}
-
-fn text(out: &mut Vec<u8>, style: Option<u32>, value: &str) {
-    open_cell(out, style);
-    if value.is_empty() {
-        // Without `r=` a cell left out would move the rest of the row one column to the left.
-        out.extend_from_slice(b"/>");
-        return;
-    }
-    let value = cut(value).as_bytes();
-    let open: &[u8] = if has_fragile_blanks(value) {
-        br#" t="inlineStr"><is><t xml:space="preserve">"#
-    } else {
-        br#" t="inlineStr"><is><t>"#
-    };
-    out.extend_from_slice(open);
-    escape(out, value);
-    out.extend_from_slice(b"</t></is></c>");
-}
-
-/// Blanks that a reader may strip or fold: at either end, tabs, line ends, and more than one space.
-fn has_fragile_blanks(value: &[u8]) -> bool {
-    let mut after_blank = true;
-    for &byte in value {
-        let blank = byte == b' ';
-        if blank && after_blank || byte == b'\t' || byte == b'\n' {
-            return true;
+impl<'a> Row<'a> {
+    fn open(out: &'a mut Vec<u8>, line: u64) -> Self {
+        out.extend_from_slice(b"<row r=\"");
+        let digits = out.len();
+        decimal(out, line, 1);
+        let mut start = [0; 32];
+        let cell = [CELL, b"A", &out[digits..], b"\""];
+        let mut start_len = 0;
+        for part in cell {
+            start[start_len..][..part.len()].copy_from_slice(part);
+            start_len += part.len();
         }
-        after_blank = blank;
+        out.extend_from_slice(b"\">");
+        Self {
+            out,
+            start,
+            start_len,
+        }
     }
-    after_blank
+
+    fn close(self) {
+        self.out.extend_from_slice(b"</row>");
+    }
+
+    fn cell(&mut self, style: Option<u32>) {
+        self.out.extend_from_slice(&self.start[..self.start_len]);
+        self.skip();
+        if let Some(style) = style {
+            self.out.extend_from_slice(b" s=\"");
+            decimal(self.out, style.into(), 1);
+            self.out.push(b'"');
+        }
+    }
+
+    fn skip(&mut self) {
+        self.start[LETTER] += 1;
+    }
+
+    fn number(&mut self, style: Option<u32>, value: u64) {
+        self.cell(style);
+        self.out.extend_from_slice(b"><v>");
+        decimal(self.out, value, 1);
+        self.out.extend_from_slice(b"</v></c>");
+    }
+
+    /// A serial date: days, and the time as nine decimals of a day, rounded up so that a reader which cuts still shows the second.
+    fn moment(&mut self, style: u32, at: DateTime) {
+        let seconds = u64::try_from(at.duration_since(EPOCH).as_secs()).unwrap_or(0);
+        self.cell(Some(style));
+        self.out.extend_from_slice(b"><v>");
+        decimal(self.out, seconds / 86_400, 1);
+        self.out.push(b'.');
+        let part = (seconds % 86_400 * 1_000_000_000).div_ceil(86_400);
+        decimal(self.out, part, 9);
+        self.out.extend_from_slice(b"</v></c>");
+    }
+
+    /// Nothing for an empty text: the references say where the next one belongs.
+    fn text(&mut self, style: Option<u32>, value: &str) {
+        if value.is_empty() {
+            self.skip();
+            return;
+        }
+        self.cell(style);
+        let value = cut(value).as_bytes();
+        let preserve: &[u8] = if has_fragile_blanks(value) {
+            br#" xml:space="preserve""#
+        } else {
+            b""
+        };
+        // Not every reader takes inline text, and `LibreOffice` reads escapes in it alone.
+        let (open, close): (&[u8], &[u8]) = if needs_escapes(value) {
+            (br#" t="inlineStr"><is><t"#, b"</t></is></c>")
+        } else {
+            (br#" t="str"><v"#, b"</v></c>")
+        };
+        self.out.extend_from_slice(open);
+        self.out.extend_from_slice(preserve);
+        self.out.push(b'>');
+        escape(self.out, value);
+        self.out.extend_from_slice(close);
+    }
+}
+
+/// Blanks that a reader may strip: at either end, tabs and line ends.
+fn has_fragile_blanks(value: &[u8]) -> bool {
+    let blank = |byte: Option<&u8>| byte == Some(&b' ');
+    blank(value.first())
+        || blank(value.last())
+        || value.iter().any(|byte| matches!(byte, b'\t' | b'\n'))
+}
+
+/// Whether [`escape`] writes a `_xHHHH_`.
+fn needs_escapes(value: &[u8]) -> bool {
+    value.iter().enumerate().any(|(at, &byte)| match byte {
+        b'_' => matches!(&value[at..], [_, b'x', rest @ ..] if reads_as_escape(rest)),
+        0xEF => matches!(&value[at..], [_, 0xBF, 0xBE | 0xBF, ..]),
+        _ => is_illegal(byte),
+    })
 }
 
 /// The longest start of `value` that a cell may hold, whole characters only.
@@ -200,16 +255,28 @@ mod tests {
 
     fn written(value: &str) -> String {
         let mut out = Vec::new();
-        text(&mut out, None, value);
-        String::from_utf8(out).expect("whole characters")
+        let mut row = Row::open(&mut out, 7);
+        row.text(None, value);
+        row.close();
+        let out = String::from_utf8(out).expect("whole characters");
+        let cell = out.strip_prefix("<row r=\"7\">").expect("a row");
+        cell.strip_suffix("</row>").expect("a row").to_owned()
+    }
+
+    fn at(cell: &str, value: &str) -> String {
+        format!("<c r=\"{cell}\" t=\"str\"><v>{value}</v></c>")
     }
 
     fn plain(value: &str) -> String {
-        format!("<c t=\"inlineStr\"><is><t>{value}</t></is></c>")
+        at("A7", value)
+    }
+
+    fn inline(value: &str) -> String {
+        format!("<c r=\"A7\" t=\"inlineStr\"><is><t>{value}</t></is></c>")
     }
 
     #[test]
-    fn a_row_is_nine_cells_without_references() {
+    fn a_row_says_where_each_cell_stands() {
         let cells = Cells {
             number: 7,
             reference: "K7QM-3XPD",
@@ -222,11 +289,18 @@ mod tests {
             photo_address: "/p",
         };
         let mut out = Vec::new();
-        write(&mut out, &cells, 3);
-        let [reference, name, city, department, photo] =
-            ["K7QM-3XPD", "Ana &lt;3", "Cali", "Valle", "/p"].map(plain);
+        write(&mut out, 1_048_576, &cells, 3);
+        let [reference, name, city, department, photo] = [
+            ("B1048576", "K7QM-3XPD"),
+            ("C1048576", "Ana &lt;3"),
+            ("E1048576", "Cali"),
+            ("F1048576", "Valle"),
+            ("I1048576", "/p"),
+        ]
+        .map(|(cell, value)| at(cell, value));
         let expected = format!(
-            "<row><c><v>7</v></c>{reference}{name}<c/>{city}{department}<c s=\"3\"><v>46347.500000000</v></c><c/>{photo}</row>"
+            "<row r=\"1048576\"><c r=\"A1048576\"><v>7</v></c>{reference}{name}{city}{department}\
+             <c r=\"G1048576\" s=\"3\"><v>46347.500000000</v></c>{photo}</row>"
         );
         assert_eq!(String::from_utf8(out).expect("text"), expected);
     }
@@ -234,39 +308,40 @@ mod tests {
     #[test]
     fn a_total_is_a_label_and_a_number() {
         let mut out = Vec::new();
-        write_total(&mut out, "Total", 1_048_575, 2);
-        let expected = "<row><c s=\"2\" t=\"inlineStr\"><is><t>Total</t></is></c><c s=\"2\"><v>1048575</v></c></row>";
+        write_total(&mut out, 9, "Total", 1_048_575, 2);
+        let expected = "<row r=\"9\"><c r=\"A9\" s=\"2\" t=\"str\"><v>Total</v></c><c r=\"B9\" s=\"2\"><v>1048575</v></c></row>";
         assert_eq!(String::from_utf8(out).expect("text"), expected);
     }
 
     #[test]
     fn what_xml_cannot_carry_is_escaped() {
         assert_eq!(written("a&b<c>d\"'"), plain("a&amp;b&lt;c&gt;d\"'"));
-        assert_eq!(written("\u{0}\u{1f}\r"), plain("_x0000__x001F__x000D_"));
+        assert_eq!(written("\u{0}\u{1f}\r"), inline("_x0000__x001F__x000D_"));
         assert_eq!(
             written("\u{fffe}\u{ffff}\u{feff}ï"),
-            plain("_xFFFE__xFFFF_\u{feff}ï")
+            inline("_xFFFE__xFFFF_\u{feff}ï")
         );
+        assert_eq!(written("\u{feff}ï"), plain("\u{feff}ï"));
         let (literal, escaped) = ("_x0041_ _xe_", "_x005F_x0041_ _x005F_xe_");
-        assert_eq!(written(literal), plain(escaped));
+        assert_eq!(written(literal), inline(escaped));
         for literal in [
             "_x0041", "_X0041_", "_x_", "_x00041_", "_xavier_", "_x004g_",
         ] {
             assert_eq!(written(literal), plain(literal));
         }
         // Without its own escape `_x0041` would borrow the `_` of the control character and arrive as `A`.
-        assert_eq!(written("_x0041\u{1}"), plain("_x005F_x0041_x0001_"));
+        assert_eq!(written("_x0041\u{1}"), inline("_x005F_x0041_x0001_"));
     }
 
     #[test]
     fn fragile_blanks_are_preserved() {
-        for blanks in [" a", "a ", "a  b", "a\tb", "a\nb", " "] {
+        for blanks in [" a", "a ", "a\tb", "a\nb", " ", "\u{1} "] {
             assert!(
                 written(blanks).contains("xml:space=\"preserve\""),
                 "{blanks:?}"
             );
         }
-        assert_eq!(written("a b c"), plain("a b c"));
+        assert_eq!(written("a  b c"), plain("a  b c"));
     }
 
     #[test]
@@ -282,47 +357,49 @@ mod tests {
 
     #[test]
     fn every_second_of_a_day_is_kept_whole() {
+        let serial = |at| {
+            let mut out = Vec::new();
+            Row::open(&mut out, 1).moment(1, at);
+            let out = String::from_utf8(out).expect("text");
+            let value = out.split_once("<v>").expect("a value").1;
+            value.split_once("</v>").expect("a value").0.to_owned()
+        };
         let midnight = date(2026, 11, 21).at(0, 0, 0, 0);
         for second in 0..86_400 {
-            let mut out = Vec::new();
-            moment(
-                &mut out,
-                1,
-                midnight + jiff::SignedDuration::from_secs(second),
-            );
-            let out = String::from_utf8(out).expect("text");
-            let serial: f64 = out["<c s=\"1\"><v>".len()..out.len() - "</v></c>".len()]
-                .parse()
-                .expect("a number");
-            let shown = (serial - 46_347.0) * 86_400.0;
+            let out = serial(midnight + jiff::SignedDuration::from_secs(second));
+            let shown = (out.parse::<f64>().expect("a number") - 46_347.0) * 86_400.0;
             // Between the second and 0.1 ms after it, whether a reader cuts or rounds.
             let late = shown - f64::from(i32::try_from(second).expect("small"));
             assert!((-1e-6..1e-4).contains(&late), "{second}: {out}");
         }
-        let mut out = Vec::new();
-        moment(&mut out, 1, date(1850, 1, 1).at(0, 0, 0, 0));
-        assert_eq!(out, b"<c s=\"1\"><v>0.000000000</v></c>");
+        assert_eq!(serial(date(1850, 1, 1).at(0, 0, 0, 0)), "0.000000000");
     }
 
     proptest! {
-            #[test]
-            fn decimals_are_the_numbers(value: u64) {
-                let mut out = Vec::new();
-                decimal(&mut out, value, 1);
-                prop_assert_eq!(out, value.to_string().into_bytes());
-            }
-
-            #[test]
-            fn xml_is_well_formed_and_never_longer_than_seven_bytes_a_unit(value: String) {
-                let xml = written(&value);
-    let illegal = |symbol| matches!(symbol, '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
-                prop_assert!(!xml.contains(illegal), "{:?}", xml);
-                let body = xml.replace("<c t=\"inlineStr\"><is><t>", "").replace("<c t=\"inlineStr\"><is><t xml:space=\"preserve\">", "").replace("</t></is></c>", "").replace("<c/>", "");
-                prop_assert!(!body.contains(['<', '>']));
-                for tail in body.split('&').skip(1) {
-                    prop_assert!(["amp;", "lt;", "gt;"].iter().any(|entity| tail.starts_with(entity)));
-                }
-                prop_assert!(body.len() <= 7 * value.encode_utf16().count());
-            }
+        #[test]
+        fn decimals_are_the_numbers(value: u64) {
+            let mut out = Vec::new();
+            decimal(&mut out, value, 1);
+            prop_assert_eq!(out, value.to_string().into_bytes());
         }
+
+        #[test]
+        fn xml_is_well_formed_and_never_longer_than_seven_bytes_a_unit(value: String) {
+            let xml = written(&value);
+            let illegal = |symbol| matches!(symbol, '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
+            prop_assert!(!xml.contains(illegal), "{:?}", xml);
+            let text = [" t=\"str\"><v", "<is><t"].iter().find_map(|open| xml.split_once(open));
+            let text = text.map_or("", |(_, text)| text);
+            prop_assert_eq!(text.is_empty(), value.is_empty());
+            let text = text.strip_prefix(" xml:space=\"preserve\"").unwrap_or(text);
+            let text = text.strip_prefix('>').unwrap_or(text);
+            let body = text.trim_end_matches("</c>").trim_end_matches("</is>").trim_end_matches("</t>").trim_end_matches("</v>");
+            prop_assert_eq!(xml.contains("inlineStr"), body.contains("_x") && needs_escapes(value.as_bytes()));
+            prop_assert!(!body.contains(['<', '>']));
+            for tail in body.split('&').skip(1) {
+                prop_assert!(["amp;", "lt;", "gt;"].iter().any(|entity| tail.starts_with(entity)));
+            }
+            prop_assert!(body.len() <= 7 * value.encode_utf16().count());
+        }
+    }
 }

@@ -1,50 +1,92 @@
 //! The way from the report's writer to the client: a few chunks ahead of it, then at its pace.
 //!
-//! The end is a message of its own, so that a writer that was lost is never taken for one that was done.
+//! The end is a message of its own, so that a writer that was lost is never taken for one that was done. What the client's
+//! side takes is counted for the audit line.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::Stream;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::ReportError;
 
 /// Chunks that may wait for the client.
 const CHUNKS_AHEAD: usize = 4;
 
-/// How long a client may take nothing: its snapshot keeps the store from tidying up.
+/// Write-stall timeout: a stalled client pins the store's read snapshot, which blocks its checkpoints.
 pub(super) const STALL: Duration = Duration::from_mins(2);
 
-/// How long a report that was cut waits to say why.
-const LAST_WORD: Duration = Duration::from_secs(1);
-
-/// Where the bytes go: a few chunks ahead of the client, then at its pace.
-pub(super) struct Sink(mpsc::Sender<Result<Chunk, ReportError>>);
+/// The writer's side.
+pub(super) struct Sink {
+    chunks: mpsc::Sender<Chunk>,
+    shared: Arc<Mutex<Shared>>,
+}
 
 /// What the client gets next. Without an end it has not got the whole.
-pub(super) enum Chunk {
-    Bytes(Bytes),
+enum Chunk {
+    Bytes {
+        bytes: Bytes,
+        /// Registrations in it.
+        rows: u64,
+    },
     End,
 }
 
+/// What both sides know.
+#[derive(Default)]
+struct Shared {
+    taken: Taken,
+    whole: bool,
+    /// Why the report is cut; nothing is handed over after it.
+    error: Option<ReportError>,
+}
+
+/// What was handed over to the client's connection.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Taken {
+    /// Registrations.
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
 impl Sink {
-    pub(super) async fn send(&self, bytes: Vec<u8>) -> Result<(), ReportError> {
-        self.put(Chunk::Bytes(bytes.into())).await
+    /// Sends bytes that hold `rows` registrations, once there is room for them.
+    ///
+    /// # Errors
+    /// When the client has left, or takes nothing for [`STALL`].
+    pub(super) async fn send(&self, bytes: Vec<u8>, rows: u64) -> Result<(), ReportError> {
+        let bytes = bytes.into();
+        self.put(Chunk::Bytes { bytes, rows }).await
     }
 
-    /// Says that the report is whole.
+    /// Says that the report is whole, and waits until the client has all of it.
+    ///
+    /// # Errors
+    /// As [`Sink::send`].
     pub(super) async fn end(&self) -> Result<(), ReportError> {
-        self.put(Chunk::End).await
+        self.put(Chunk::End).await?;
+        let taken = timeout(STALL, self.chunks.closed()).await;
+        taken.map_err(|_| ReportError::Stalled)?;
+        let whole = lock(&self.shared).whole;
+        whole.then_some(()).ok_or(ReportError::Left)
     }
 
-    /// Says why the report is not: if there is room soon, and else the missing end says it.
-    pub(super) async fn fail(&self, error: ReportError) {
-        let _ = tokio::time::timeout(LAST_WORD, self.0.send(Err(error))).await;
+    /// Cuts the report: the client gets the error next, or no end.
+    pub(super) fn cut(&self, error: ReportError) {
+        lock(&self.shared).error = Some(error);
+    }
+
+    /// What the client has so far; no more once the report is cut or whole.
+    pub(super) fn taken(&self) -> Taken {
+        lock(&self.shared).taken
     }
 
     async fn put(&self, chunk: Chunk) -> Result<(), ReportError> {
-        match tokio::time::timeout(STALL, self.0.send(Ok(chunk))).await {
+        match timeout(STALL, self.chunks.send(chunk)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(ReportError::Left),
             Err(_) => Err(ReportError::Stalled),
@@ -52,23 +94,48 @@ impl Sink {
     }
 }
 
-/// A sink, and what [`stream`] makes the client's side of.
-pub(super) fn channel() -> (Sink, mpsc::Receiver<Result<Chunk, ReportError>>) {
-    let (sink, chunks) = mpsc::channel(CHUNKS_AHEAD);
-    (Sink(sink), chunks)
+/// A sink, and the client's side of it: the bytes, or an error when they end before the report does.
+pub(super) fn channel() -> (
+    Sink,
+    impl Stream<Item = Result<Bytes, ReportError>> + Send + 'static,
+) {
+    let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+    let shared = Arc::new(Mutex::new(Shared::default()));
+    let sink = Sink {
+        chunks: sender,
+        shared: shared.clone(),
+    };
+    let stream = futures::stream::unfold(Some((chunks, shared)), async |state| {
+        let (mut chunks, shared) = state?;
+        let chunk = chunks.recv().await;
+        let bytes = lock(&shared).take(chunk).transpose()?;
+        let ended = bytes.is_err();
+        Some((bytes, (!ended).then_some((chunks, shared))))
+    });
+    (sink, stream)
 }
 
-/// The bytes as the client gets them; an error when they end before the report does.
-pub(super) fn stream(
-    chunks: mpsc::Receiver<Result<Chunk, ReportError>>,
-) -> impl Stream<Item = Result<Bytes, ReportError>> + Send + 'static {
-    futures::stream::unfold(Some(chunks), async |chunks| {
-        let mut chunks = chunks?;
-        match chunks.recv().await {
-            Some(Ok(Chunk::Bytes(bytes))) => Some((Ok(bytes), Some(chunks))),
-            Some(Ok(Chunk::End)) => None,
-            Some(Err(error)) => Some((Err(error), None)),
-            None => Some((Err(ReportError::Cut), None)),
+impl Shared {
+    /// The bytes to hand over; none at the end of a whole report.
+    fn take(&mut self, chunk: Option<Chunk>) -> Result<Option<Bytes>, ReportError> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
         }
-    })
+        match chunk {
+            Some(Chunk::Bytes { bytes, rows }) => {
+                self.taken.rows += rows;
+                self.taken.bytes += bytes.len() as u64;
+                Ok(Some(bytes))
+            }
+            Some(Chunk::End) => {
+                self.whole = true;
+                Ok(None)
+            }
+            None => Err(ReportError::Cut),
+        }
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

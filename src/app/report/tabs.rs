@@ -4,6 +4,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::domain::city::City;
+
 /// Registrations on one tab: a sheet has 1,048,576 rows and the first is the header.
 pub(super) const MAX_ROWS: u64 = 1_048_575;
 
@@ -12,17 +14,6 @@ const MAX_NAME: usize = 31;
 
 /// Names that Excel keeps for itself, in the languages of padron.
 const RESERVED: [&str; 4] = ["History", "Historial", "Summary", "Resumen"];
-
-/// A city of the report.
-#[derive(Clone, Debug)]
-pub(super) struct City {
-    /// As the catalogue spells it; several cities may share it.
-    pub name: String,
-    /// As the catalogue spells it.
-    pub department: String,
-    /// Registrations in the report's snapshot.
-    pub rows: u64,
-}
 
 /// One city tab, in the order of the workbook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,14 +26,15 @@ pub(super) struct Tab {
     pub last: bool,
 }
 
-/// The tabs of `cities`, each with up to `max_rows` (≥ 1, [`MAX_ROWS`] outside tests) registrations, besides a tab named `summary`.
+/// The tabs of `cities`, each given with its rows, with up to `max_rows` (≥ 1, [`MAX_ROWS`] outside tests) registrations on
+/// each, besides a tab named `summary`.
 ///
 /// A city has `rows / max_rows + 1` tabs, so its last one always has room for the total row: a city that fills a tab to its
 /// last row has its total, alone, on the next.
 #[must_use]
-pub(super) fn plan(cities: &[City], max_rows: u64, summary: &str) -> Vec<Tab> {
+pub(super) fn plan(cities: &[(City, u64)], max_rows: u64, summary: &str) -> Vec<Tab> {
     let mut shared: HashMap<String, u32> = HashMap::new();
-    for city in cities {
+    for (city, _) in cities {
         *shared.entry(fold(&city.name)).or_default() += 1;
     }
     let mut taken: HashSet<String> = RESERVED
@@ -51,14 +43,14 @@ pub(super) fn plan(cities: &[City], max_rows: u64, summary: &str) -> Vec<Tab> {
         .map(|name| fold(name))
         .collect();
     let mut tabs = Vec::with_capacity(cities.len());
-    for (index, city) in cities.iter().enumerate() {
+    for (index, (city, rows)) in cities.iter().enumerate() {
         let alone = shared.get(&fold(&city.name)) == Some(&1);
         let label = if alone {
             clean(&city.name)
         } else {
             clean(&format!("{}, {}", city.name, city.department))
         };
-        let count = city.rows / max_rows + 1;
+        let count = rows / max_rows + 1;
         for number in 1..=count {
             let part = if number == 1 {
                 String::new()
@@ -133,15 +125,16 @@ mod tests {
 
     use super::*;
 
-    fn city(name: &str, department: &str, rows: u64) -> City {
-        City {
+    fn city(name: &str, department: &str, rows: u64) -> (City, u64) {
+        let city = City {
+            code: "11001".parse().expect("a code"),
             name: name.to_owned(),
             department: department.to_owned(),
-            rows,
-        }
+        };
+        (city, rows)
     }
 
-    fn names(cities: &[City]) -> Vec<String> {
+    fn names(cities: &[(City, u64)]) -> Vec<String> {
         plan(cities, 10, "Portada")
             .into_iter()
             .map(|tab| tab.name)
@@ -196,7 +189,7 @@ mod tests {
             "Cali (2)",
             "\u{1F489}\u{1F489}\u{1F489}\u{1F489}\u{1F489}\u{1F489}\u{1F489}\u{1F489}\u{1F489}\u{1F489}\u{1F489}\u{1F489}\u{1F489}\u{1F489}\u{1F489}\u{1F489}",
         ];
-        let mut cities: Vec<City> = cities.into_iter().map(|name| city(name, "D", 0)).collect();
+        let mut cities: Vec<_> = cities.into_iter().map(|name| city(name, "D", 0)).collect();
         cities.push(city("Cali", "D", 10));
         let emoji = "\u{1F489}".repeat(15);
         assert_eq!(
@@ -218,7 +211,7 @@ mod tests {
     proptest! {
         #[test]
         fn names_are_safe_and_unique(names in prop::collection::vec((prop_oneof!["\\PC{0,40}", "[a-cA-C' /]{0,3}", any::<String>()], "[a-c]{0,2}", 0_u64..40), 0..40)) {
-            let cities: Vec<City> = names.iter().map(|(name, department, rows)| city(name, department, *rows)).collect();
+            let cities: Vec<_> = names.iter().map(|(name, department, rows)| city(name, department, *rows)).collect();
             let tabs = plan(&cities, 10, "Portada");
             let mut seen = HashSet::from(["portada".to_owned(), "history".to_owned()]);
             for tab in &tabs {

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use super::{
     PhotoKey, Reference,
@@ -73,7 +72,7 @@ impl Person {
         envelope: &Envelope,
         sealed: &Sealed,
     ) -> Result<Self, OpenError> {
-        let content = Zeroizing::new(keyring.open(&envelope.associated(), sealed)?);
+        let content = keyring.open(&envelope.associated(), sealed)?;
         let mut fields = fields::read(&content);
         let mut field = || fields.next().unwrap_or(Ok("")).map(str::to_owned);
         let given = |text: String| (!text.is_empty()).then_some(text);
@@ -95,7 +94,7 @@ impl Person {
     #[must_use]
     pub fn document_tag(&self, keyring: &Keyring) -> Option<Tag> {
         let number = self.document_number.as_ref()?;
-        let number = Zeroizing::new(number.normalised());
+        let number = number.normalised();
         Some(keyring.tag(TagOf::Document, &[number.as_bytes()]))
     }
 
@@ -104,7 +103,7 @@ impl Person {
     #[must_use]
     pub fn content_tag(&self, keyring: &Keyring, city: CityCode, photo: Option<&Tag>) -> Tag {
         let number = self.document_number.as_ref();
-        let number = Zeroizing::new(number.map_or(String::new(), DocumentNumber::normalised));
+        let number = number.map_or(String::new(), DocumentNumber::normalised);
         let parts = [
             self.name.as_str().as_bytes(),
             city.as_str().as_bytes(),
@@ -130,13 +129,12 @@ impl Person {
 /// out. So an older box lacks what was added since, and of a newer one this version reads what it
 /// knows and passes over the rest; whoever seals a person again must carry that rest over.
 mod fields {
-    use zeroize::Zeroizing;
 
     use crate::foundation::seal::OpenError;
 
-    pub(super) fn write(fields: &[&str]) -> Zeroizing<Vec<u8>> {
+    pub(super) fn write(fields: &[&str]) -> Vec<u8> {
         let length = fields.iter().map(|field| 2 + field.len()).sum();
-        let mut content = Zeroizing::new(Vec::with_capacity(length));
+        let mut content = Vec::with_capacity(length);
         let given = fields.iter().rposition(|field| !field.is_empty());
         for field in &fields[..given.map_or(0, |last| last + 1)] {
             // The longest is a name of 200 characters.

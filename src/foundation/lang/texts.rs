@@ -314,8 +314,8 @@ texts! {
         "We cannot read the records or the photos. Wait a few seconds and try again.";
     problem_staff_busy_title: "Se están haciendo otros reportes", "Other reports are being made";
     problem_staff_busy:
-        "Espere a que termine alguno y descargue otra vez.",
-        "Wait until one of them is done and download again.";
+        "Solo se hacen unos pocos a la vez. Espere un minuto y descargue otra vez.",
+        "Only a few are made at once. Wait a minute and download again.";
     problem_staff_city_title: "No encontramos esa ciudad", "We could not find that city";
     problem_staff_city:
         "Vuelva al panel y elija la ciudad en la lista.",

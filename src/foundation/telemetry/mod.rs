@@ -28,6 +28,9 @@ use url::Url;
 
 pub use self::metrics::{Kind, Label, METRICS, Metric, Metrics, metrics};
 
+/// Target of the audit lines: who did what to people's data. They are written at every level, `off` among them.
+pub const AUDIT: &str = "padron::audit";
+
 /// Logging that has been started.
 #[must_use]
 pub struct Logging {
@@ -80,11 +83,12 @@ impl Logging {
     }
 }
 
-/// What is asked for; but of libraries nothing below `info`, where some show what they carry.
+/// What is asked for, and every audit line; but of libraries nothing below `info`, where some show what they carry.
 fn levels(filter: &str) -> Result<impl Filter<Registry> + use<>, ParseError> {
     let own = |target: &str| target.starts_with(env!("CARGO_PKG_NAME"));
     let bound = filter_fn(move |meta| own(meta.target()) || *meta.level() <= Level::INFO);
-    Ok(EnvFilter::try_new(filter)?.and(bound))
+    let audit = filter_fn(|meta| meta.target() == AUDIT).with_max_level_hint(Level::INFO);
+    Ok(EnvFilter::try_new(filter)?.and(bound).or(audit))
 }
 
 /// JSON lines that say which replica writes, because those of all lie in one place.

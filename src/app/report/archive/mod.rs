@@ -1,8 +1,8 @@
 //! A ZIP file made of bytes that are sent and forgotten: no seek, no entry held in memory.
 //!
-//! `report` compresses blocks of an entry on any thread ([`deflate`]), then passes them in order through one [`Archive`],
-//! which keeps only the offset and a line for each entry. Sizes follow each entry in a data descriptor and the central
-//! directory comes last, so a file cut before its end never opens as a whole one. Never does I/O.
+//! `workbook` compresses blocks of an entry on any thread ([`compress`]), then passes them in order through one [`Archive`],
+//! which sends them on and keeps only the offset and a line for each entry. Sizes follow each entry in a data descriptor and
+//! the central directory comes last, so a file cut before its end never opens as a whole one.
 
 use std::io::Write as _;
 use std::mem;
@@ -10,6 +10,8 @@ use std::mem;
 use crc32fast::Hasher;
 use flate2::{Compression, write::DeflateEncoder};
 use jiff::civil::DateTime;
+
+use super::{ReportError, sink::Sink};
 
 /// On row XML levels 2 and 3 are the knee: 6 costs 1.4 times the time for 6 % fewer bytes, 1 halves the time for 1.5 times the bytes.
 const LEVEL: u32 = 3;
@@ -27,27 +29,27 @@ const VERSION_ZIP64: u16 = 45;
 const FULL_32: u64 = 0xFFFF_FFFF;
 
 /// A compressed block; the blocks of an entry join in any number.
-pub(super) struct Deflated {
+pub(super) struct Compressed {
     bytes: Vec<u8>,
     checksum: Hasher,
     plain_len: u64,
 }
 
 /// Compresses blocks one after the other, each by itself.
-pub(super) struct Deflater(DeflateEncoder<Vec<u8>>);
+pub(super) struct Compressor(DeflateEncoder<Vec<u8>>);
 
-impl Default for Deflater {
+impl Default for Compressor {
     fn default() -> Self {
         Self(DeflateEncoder::new(Vec::new(), Compression::new(LEVEL)))
     }
 }
 
-impl Deflater {
+impl Compressor {
     /// Compresses `content`, ended on a byte boundary and without a final block.
     ///
     /// # Panics
     /// Never: a `Vec` takes every byte.
-    pub(super) fn deflate(&mut self, content: &[u8]) -> Deflated {
+    pub(super) fn compress(&mut self, content: &[u8]) -> Compressed {
         let encoder = &mut self.0;
         encoder.get_mut().reserve(content.len() / 4);
         encoder.write_all(content).expect("a Vec takes every byte");
@@ -57,7 +59,7 @@ impl Deflater {
         encoder.reset(Vec::new()).expect("a Vec takes every byte");
         let mut checksum = Hasher::new();
         checksum.update(content);
-        Deflated {
+        Compressed {
             bytes,
             checksum,
             plain_len: content.len() as u64,
@@ -67,8 +69,8 @@ impl Deflater {
 
 /// Compresses one block.
 #[must_use]
-pub(super) fn deflate(content: &[u8]) -> Deflated {
-    Deflater::default().deflate(content)
+pub(super) fn compress(content: &[u8]) -> Compressed {
+    Compressor::default().compress(content)
 }
 
 /// What the directory says of one entry.
@@ -80,23 +82,25 @@ struct Entry {
     plain_len: u64,
 }
 
-/// The state of the ZIP file so far. Each call returns the bytes to send next; none may be dropped or moved.
+/// A ZIP file that is being sent.
 ///
 /// An entry may pass 4 GiB, though no sheet of real registrations does: the domain's bounds keep a row under 4,096 bytes and a
 /// sheet has 2^20 rows. Its header then still says "sizes follow" without a ZIP64 field (Excel refuses one there), its
 /// descriptor has 64-bit sizes, and the directory, which is what readers go by, has the ZIP64 field: as Java's writer does.
-pub(super) struct Archive {
+pub(super) struct Archive<'a> {
+    sink: &'a Sink,
     offset: u64,
     entries: Vec<Entry>,
     open: bool,
     modified: [u16; 2],
 }
 
-impl Archive {
+impl<'a> Archive<'a> {
     /// An empty archive whose entries all carry the time `modified` (2-second steps, years 1980–2107).
     #[must_use]
-    pub(super) fn new(modified: DateTime) -> Self {
+    pub(super) fn new(sink: &'a Sink, modified: DateTime) -> Self {
         Self {
+            sink,
             offset: 0,
             entries: Vec::new(),
             open: false,
@@ -104,12 +108,13 @@ impl Archive {
         }
     }
 
-    /// Ends the entry in hand, if any, and opens `name` (at most 65,535 bytes, not used before).
-    #[must_use]
-    pub(super) fn begin(&mut self, name: &str) -> Vec<u8> {
-        let mut out = self.end();
-        let header_at = self.offset;
-        let header = out.len();
+    /// Ends the current entry, if any, and opens `name` (at most 65,535 bytes, not used before).
+    ///
+    /// # Errors
+    /// As [`Sink::send`].
+    pub(super) async fn begin(&mut self, name: &str) -> Result<(), ReportError> {
+        let mut out = self.descriptor();
+        let offset = self.offset + out.len() as u64;
         put32(&mut out, &[0x0403_4b50]);
         put16(
             &mut out,
@@ -118,58 +123,51 @@ impl Archive {
         put32(&mut out, &[0, 0, 0]);
         put16(&mut out, &[low16(name.len()), 0]);
         out.extend_from_slice(name.as_bytes());
-        self.offset += (out.len() - header) as u64;
         self.open = true;
         self.entries.push(Entry {
             name: name.to_owned(),
-            offset: header_at,
+            offset,
             checksum: Hasher::new(),
             packed_len: 0,
             plain_len: 0,
         });
-        out
+        self.send(out, 0).await
     }
 
-    /// Adds `block` to the entry in hand; there must be one.
-    #[must_use]
-    pub(super) fn append(&mut self, block: Deflated) -> Vec<u8> {
+    /// Adds `block`, which holds `rows` registrations, to the current entry; there must be one.
+    ///
+    /// # Errors
+    /// As [`Sink::send`].
+    pub(super) async fn append(&mut self, block: Compressed, rows: u64) -> Result<(), ReportError> {
         debug_assert!(self.open, "append before begin");
         if let Some(entry) = self.entries.last_mut() {
             entry.checksum.combine(&block.checksum);
             entry.packed_len += block.bytes.len() as u64;
             entry.plain_len += block.plain_len;
         }
-        self.offset += block.bytes.len() as u64;
-        block.bytes
+        self.send(block.bytes, rows).await
     }
 
-    /// Ends the entry in hand; without one, does nothing.
-    #[must_use]
-    pub(super) fn end(&mut self) -> Vec<u8> {
+    /// Ends the current entry; without one, does nothing.
+    ///
+    /// # Errors
+    /// As [`Sink::send`].
+    pub(super) async fn end(&mut self) -> Result<(), ReportError> {
+        let out = self.descriptor();
+        self.send(out, 0).await
+    }
+
+    /// Ends the current entry and writes the directory; without it no reader takes the file for a ZIP.
+    ///
+    /// # Errors
+    /// As [`Sink::send`].
+    pub(super) async fn finish(mut self) -> Result<(), ReportError> {
+        self.end().await?;
         let mut out = Vec::new();
-        if let (true, Some(entry)) = (mem::take(&mut self.open), self.entries.last_mut()) {
-            out.extend_from_slice(&FINAL_BLOCK);
-            entry.packed_len += FINAL_BLOCK.len() as u64;
-            put32(&mut out, &[0x0807_4b50, entry.checksum.clone().finalize()]);
-            if entry.packed_len.max(entry.plain_len) < FULL_32 {
-                put32(&mut out, &[low32(entry.packed_len), low32(entry.plain_len)]);
-            } else {
-                put64(&mut out, &[entry.packed_len, entry.plain_len]);
-            }
-            self.offset += out.len() as u64;
-        }
-        out
-    }
-
-    /// Ends the entry in hand and writes the directory; without these bytes no reader takes the file for a ZIP.
-    #[must_use]
-    pub(super) fn finish(mut self) -> Vec<u8> {
-        let mut out = self.end();
-        let directory = out.len();
         for entry in &self.entries {
             self.put_directory_line(&mut out, entry);
         }
-        let directory_len = (out.len() - directory) as u64;
+        let directory_len = out.len() as u64;
         let count = self.entries.len();
         if count >= 0xFFFF || self.offset.max(directory_len) >= FULL_32 {
             let record_at = self.offset + directory_len;
@@ -189,6 +187,30 @@ impl Archive {
         put16(&mut out, &[0, 0, low16(count), low16(count)]);
         put32(&mut out, &[low32(directory_len), low32(self.offset)]);
         put16(&mut out, &[0]);
+        self.send(out, 0).await
+    }
+
+    async fn send(&mut self, bytes: Vec<u8>, rows: u64) -> Result<(), ReportError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.offset += bytes.len() as u64;
+        self.sink.send(bytes, rows).await
+    }
+
+    /// What ends the current entry; nothing without one.
+    fn descriptor(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let (true, Some(entry)) = (mem::take(&mut self.open), self.entries.last_mut()) {
+            out.extend_from_slice(&FINAL_BLOCK);
+            entry.packed_len += FINAL_BLOCK.len() as u64;
+            put32(&mut out, &[0x0807_4b50, entry.checksum.clone().finalize()]);
+            if entry.packed_len.max(entry.plain_len) < FULL_32 {
+                put32(&mut out, &[low32(entry.packed_len), low32(entry.plain_len)]);
+            } else {
+                put64(&mut out, &[entry.packed_len, entry.plain_len]);
+            }
+        }
         out
     }
 

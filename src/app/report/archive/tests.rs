@@ -1,13 +1,32 @@
 use std::io::{Cursor, Read, Seek, SeekFrom, Write};
 
+use futures::TryStreamExt as _;
 use jiff::civil::date;
 use proptest::prelude::*;
 use zip::ZipArchive;
 
-use super::*;
+use super::{super::sink, *};
 
-fn archive() -> Archive {
-    Archive::new(date(2026, 11, 21).at(13, 5, 59, 0))
+/// What `write` puts into an archive, as the client gets it; its offsets begin at `offset`.
+fn written(
+    offset: u64,
+    write: impl AsyncFnOnce(Archive<'_>) -> Result<(), ReportError>,
+) -> Vec<u8> {
+    let (sink, chunks) = sink::channel();
+    let mut archive = Archive::new(&sink, date(2026, 11, 21).at(13, 5, 59, 0));
+    archive.offset = offset;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    runtime.expect("threads").block_on(async {
+        let write = async {
+            write(archive).await?;
+            sink.end().await
+        };
+        let (written, chunks) = futures::join!(write, chunks.try_collect::<Vec<_>>());
+        written.expect("taken");
+        chunks.expect("whole").concat()
+    })
 }
 
 fn read(zip: &[u8], name: &str) -> Vec<u8> {
@@ -23,14 +42,15 @@ fn read(zip: &[u8], name: &str) -> Vec<u8> {
 proptest! {
     #[test]
     fn blocks_join_into_the_content(blocks: Vec<Vec<u8>>, other: Vec<u8>) {
-        let mut archive = archive();
-        let mut sent = archive.begin("ñandú/a.xml");
-        for block in &blocks {
-            sent.extend(archive.append(deflate(block)));
-        }
-        sent.extend(archive.begin("b.xml"));
-        sent.extend(archive.append(deflate(&other)));
-        sent.extend(archive.finish());
+        let sent = written(0, async |mut archive| {
+            archive.begin("ñandú/a.xml").await?;
+            for block in &blocks {
+                archive.append(compress(block), 0).await?;
+            }
+            archive.begin("b.xml").await?;
+            archive.append(compress(&other), 0).await?;
+            archive.finish().await
+        });
         prop_assert_eq!(read(&sent, "ñandú/a.xml"), blocks.concat());
         prop_assert_eq!(read(&sent, "b.xml"), other);
     }
@@ -38,10 +58,11 @@ proptest! {
 
 #[test]
 fn no_prefix_opens() {
-    let mut archive = archive();
-    let mut sent = archive.begin("a.xml");
-    sent.extend(archive.append(deflate(&[b'x'; 1000])));
-    sent.extend(archive.finish());
+    let sent = written(0, async |mut archive| {
+        archive.begin("a.xml").await?;
+        archive.append(compress(&[b'x'; 1000]), 0).await?;
+        archive.finish().await
+    });
     for end in 0..sent.len() {
         assert!(
             ZipArchive::new(Cursor::new(&sent[..end])).is_err(),
@@ -53,9 +74,10 @@ fn no_prefix_opens() {
 
 #[test]
 fn every_entry_carries_the_given_time() {
-    let mut archive = archive();
-    let mut sent = archive.begin("a.xml");
-    sent.extend(archive.finish());
+    let sent = written(0, async |mut archive| {
+        archive.begin("a.xml").await?;
+        archive.finish().await
+    });
     let mut zip = ZipArchive::new(Cursor::new(sent)).expect("opens");
     let time = zip
         .by_index(0)
@@ -68,12 +90,12 @@ fn every_entry_carries_the_given_time() {
 
 #[test]
 fn more_entries_than_sixteen_bits_count() {
-    let mut archive = archive();
-    let mut sent = Vec::new();
-    for number in 0..70_000 {
-        sent.extend(archive.begin(&number.to_string()));
-    }
-    sent.extend(archive.finish());
+    let sent = written(0, async |mut archive| {
+        for number in 0..70_000 {
+            archive.begin(&number.to_string()).await?;
+        }
+        archive.finish().await
+    });
     assert_eq!(
         ZipArchive::new(Cursor::new(sent)).expect("opens").len(),
         70_000
@@ -82,15 +104,16 @@ fn more_entries_than_sixteen_bits_count() {
 
 #[test]
 fn offsets_past_four_gib_are_found() {
-    let mut archive = archive();
+    let offset = 5 << 30;
+    let sent = written(offset, async |mut archive| {
+        archive.begin("far.xml").await?;
+        archive.append(compress(b"far away"), 0).await?;
+        archive.finish().await
+    });
     let mut file = tempfile::tempfile().expect("a file");
-    archive.offset = 5 << 30;
-    file.seek(SeekFrom::Start(archive.offset))
+    file.seek(SeekFrom::Start(offset))
         .expect("a hole in the file");
-    file.write_all(&archive.begin("far.xml")).expect("written");
-    file.write_all(&archive.append(deflate(b"far away")))
-        .expect("written");
-    file.write_all(&archive.finish()).expect("written");
+    file.write_all(&sent).expect("written");
     let mut content = String::new();
     let mut zip = ZipArchive::new(file).expect("opens");
     zip.by_name("far.xml")
@@ -103,23 +126,25 @@ fn offsets_past_four_gib_are_found() {
 #[test]
 fn an_entry_past_four_gib_is_read_whole() {
     let block = vec![b'r'; 64 << 20];
-    let mut archive = archive();
-    let mut sent = archive.begin("wide.xml");
-    let Deflated {
+    let Compressed {
         bytes,
         checksum,
         plain_len,
-    } = deflate(&block);
-    for _ in 0..65 {
-        sent.extend(archive.append(Deflated {
-            bytes: bytes.clone(),
-            checksum: checksum.clone(),
-            plain_len,
-        }));
-    }
-    sent.extend(archive.begin("after.xml"));
-    sent.extend(archive.append(deflate(b"after")));
-    sent.extend(archive.finish());
+    } = compress(&block);
+    let sent = written(0, async |mut archive| {
+        archive.begin("wide.xml").await?;
+        for _ in 0..65 {
+            let block = Compressed {
+                bytes: bytes.clone(),
+                checksum: checksum.clone(),
+                plain_len,
+            };
+            archive.append(block, 0).await?;
+        }
+        archive.begin("after.xml").await?;
+        archive.append(compress(b"after"), 0).await?;
+        archive.finish().await
+    });
     let mut zip = ZipArchive::new(Cursor::new(&sent)).expect("opens");
     assert_eq!(
         zip.by_name("wide.xml").expect("is there").size(),

@@ -1,7 +1,6 @@
-//! The workbook as `rust_xlsxwriter` draws it: a prototype of every city tab, and the Summary.
+//! The workbook as `rust_xlsxwriter` draws it: the Summary, then one prototype of all city tabs.
 //!
-//! `template` builds it twice, before the rows and after them, and takes it apart. The prototype comes first because shared
-//! strings are numbered in tab order: its header has the same numbers in both builds whatever the Summary says.
+//! `frame` takes it apart. Never sees a registration.
 
 use std::io::{Cursor, Read as _};
 
@@ -10,9 +9,10 @@ use rust_xlsxwriter::{
     Chart, ChartType, DocProperties, ExcelDateTime, Format, IgnoreError, Workbook, Worksheet,
     XlsxError,
 };
-use zip::ZipArchive;
+use thiserror::Error;
+use zip::{ZipArchive, result::ZipError};
 
-use super::template::{Error, Part, Texts, Total};
+use crate::domain::city::City;
 
 /// Bars in the chart: the cities with the most registrations.
 const BARS: usize = 20;
@@ -22,12 +22,65 @@ const WIDTHS: [f64; 9] = [10.0, 12.0, 36.0, 18.0, 24.0, 24.0, 20.0, 32.0, 60.0];
 /// The row of the Summary's table header, from 0.
 const TABLE: u32 = 6;
 
+/// Why the workbook could not be drawn. A defect, or a text that a cell cannot hold; never about a registration.
+#[derive(Debug, Error)]
+pub enum DrawError {
+    /// `rust_xlsxwriter` refused a text.
+    #[error("the workbook's frame could not be drawn")]
+    Draw(#[from] XlsxError),
+    /// `rust_xlsxwriter`'s file could not be read back.
+    #[error("the workbook's frame could not be unpacked")]
+    Unpack(#[from] ZipError),
+    /// As above, for one part.
+    #[error("a part of the workbook's frame could not be read")]
+    Read(#[from] std::io::Error),
+}
+
+/// Every text of the workbook that is not a registration's, in the reader's language.
+#[derive(Clone, Debug)]
+pub(super) struct Texts {
+    /// Name of the Summary tab, safe as it stands; give it to [`super::tabs::plan`] as well.
+    pub summary_tab: String,
+    /// Heading of the Summary and title of the document.
+    pub title: String,
+    /// Label, and the local time of the report's snapshot.
+    pub as_of: (String, DateTime),
+    /// Label, and which cities were asked for.
+    pub filter: (String, String),
+    /// Label, and the replica that wrote the report.
+    pub instance: (String, String),
+    /// Header of the city tabs, in the order of [`super::rows::Cells`].
+    pub columns: [String; 9],
+    /// Heading of the cities in the Summary.
+    pub city: String,
+    /// Heading of the departments in the Summary.
+    pub department: String,
+    /// Heading of the counts in the Summary.
+    pub registrations: String,
+    /// Label of a city's total and of the grand total.
+    pub total: String,
+    /// Title of the chart.
+    pub chart_title: String,
+}
+
+/// One whole part of the package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Path in the archive.
+    pub name: String,
+    /// XML.
+    pub content: String,
+}
+
 /// The parts of the workbook, in the order `rust_xlsxwriter` packs them.
+///
+/// # Errors
+/// When a text is too long for its place, or the drawn file cannot be read back.
 pub(super) fn draw(
     texts: &Texts,
-    totals: &[Total<'_>],
+    cities: &[(City, u64)],
     created: DateTime,
-) -> Result<Vec<Part>, Error> {
+) -> Result<Vec<Part>, DrawError> {
     let mut workbook = Workbook::new();
     let created = excel_time(created)?;
     workbook.set_properties(
@@ -35,8 +88,8 @@ pub(super) fn draw(
             .set_title(&texts.title)
             .set_creation_datetime(&created),
     );
+    draw_summary(workbook.add_worksheet(), texts, cities)?;
     draw_prototype(workbook.add_worksheet(), texts, &created)?;
-    draw_summary(workbook.add_worksheet(), texts, totals)?;
     unpack(workbook.save_to_buffer()?)
 }
 
@@ -62,14 +115,14 @@ fn draw_prototype(
 fn draw_summary(
     sheet: &mut Worksheet,
     texts: &Texts,
-    totals: &[Total<'_>],
+    cities: &[(City, u64)],
 ) -> Result<(), XlsxError> {
     let bold = Format::new().set_bold();
     let count = Format::new().set_num_format("#,##0");
     let date = Format::new()
         .set_num_format(DATE_FORMAT)
         .set_align(rust_xlsxwriter::FormatAlign::Left);
-    sheet.set_name(&texts.summary_tab)?.set_active(true);
+    sheet.set_name(&texts.summary_tab)?;
     for (column, width) in [(0, 32.0), (1, 28.0), (2, 16.0)] {
         sheet.set_column_width(column, width)?;
     }
@@ -90,20 +143,20 @@ fn draw_summary(
     for (column, label) in (0..).zip([&texts.city, &texts.department, &texts.registrations]) {
         sheet.write_string_with_format(TABLE, column, label, &header)?;
     }
-    let mut sorted: Vec<&Total<'_>> = totals.iter().collect();
-    sorted.sort_by_key(|total| std::cmp::Reverse(total.rows));
+    let mut sorted: Vec<_> = cities.iter().collect();
+    sorted.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
     let mut row = TABLE;
-    for total in &sorted {
+    for (city, rows) in sorted {
         row += 1;
-        sheet.write_string(row, 0, total.city)?;
-        sheet.write_string(row, 1, total.department)?;
-        sheet.write_number_with_format(row, 2, as_number(total.rows), &count)?;
+        sheet.write_string(row, 0, &city.name)?;
+        sheet.write_string(row, 1, &city.department)?;
+        sheet.write_number_with_format(row, 2, as_number(*rows), &count)?;
     }
-    let all = totals.iter().map(|total| total.rows).sum();
+    let all = cities.iter().map(|(_, rows)| rows).sum();
     sheet.write_string_with_format(row + 1, 0, &texts.total, &bold)?;
     sheet.write_number_with_format(row + 1, 2, as_number(all), &count.clone().set_bold())?;
-    if !totals.is_empty() {
-        sheet.insert_chart(TABLE, 4, &chart(texts, totals.len().min(BARS)))?;
+    if !cities.is_empty() {
+        sheet.insert_chart(TABLE, 4, &chart(texts, cities.len()))?;
     }
     Ok(())
 }
@@ -151,7 +204,7 @@ fn as_number(count: u64) -> f64 {
     count as f64
 }
 
-fn unpack(workbook: Vec<u8>) -> Result<Vec<Part>, Error> {
+fn unpack(workbook: Vec<u8>) -> Result<Vec<Part>, DrawError> {
     let mut archive = ZipArchive::new(Cursor::new(workbook))?;
     let mut parts = Vec::with_capacity(archive.len());
     for index in 0..archive.len() {
