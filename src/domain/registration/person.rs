@@ -124,6 +124,19 @@ impl Person {
     }
 }
 
+#[cfg(test)]
+impl Person {
+    /// Any text for a name, as a record could hold whatever was valid once.
+    pub(crate) fn unchecked(name: &str, document_number: &str, email: &str) -> Self {
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Self {
+            name: PersonName(name.to_owned()),
+            document_number: given(document_number).map(DocumentNumber),
+            email: given(email).map(Email),
+        }
+    }
+}
+
 /// The layout inside the box: texts one behind the other, each its length in bytes (two, little
 /// endian) and then itself. A field that is not given is empty, and empty ones at the end are left
 /// out. So an older box lacks what was added since, and of a newer one this version reads what it

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::super::{Format, ReportSpec, stream_in_tabs, tabs};
 use crate::{
     domain::city::{Cities, City},
-    domain::registration::{Person, Reference},
+    domain::registration::{Envelope, Person, PhotoKey, Reference},
     foundation::lang::Lang,
     foundation::seal::Keyring,
     store::{BLOCK_ROWS, Row, Snapshot},
@@ -123,6 +123,7 @@ impl Register {
         let rows: Vec<_> = rows.map(|(_, row)| row.clone()).collect();
         let (sender, blocks) = mpsc::channel(4);
         let snapshot = Snapshot {
+            sequence: 1,
             as_of: NOW.to_zoned(TimeZone::UTC).expect("a time").timestamp(),
             counts: counts
                 .iter()
@@ -210,15 +211,17 @@ fn registered(keyring: &Keyring, city: &City, number: u128, name: &str) -> (Pers
         "a_b@example.org"
     };
     let person = Person::unchecked(name, document, email);
-    let id = Uuid::from_u128(number);
     let at = NOW + (i64::try_from(number).expect("small") * 6_397).seconds();
-    let row = Row {
-        id,
+    let envelope = Envelope {
+        id: Uuid::from_u128(number),
         reference: Reference::from_random(number.to_le_bytes()),
         city: city.code,
         registered_at: at.to_zoned(TimeZone::UTC).expect("a time").timestamp(),
-        sealed: person.seal(keyring, id),
-        has_photo: !number.is_multiple_of(5),
+        photo_key: (!number.is_multiple_of(5)).then(|| PhotoKey(Uuid::from_u128(number))),
+    };
+    let row = Row {
+        sealed: person.seal(keyring, &envelope),
+        envelope,
     };
     (person, row)
 }
