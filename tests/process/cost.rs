@@ -126,16 +126,19 @@ async fn uploads_that_drip_keep_nobody_out() {
     let server = home.start_with(&[("PADRON_UPLOAD_MEMORY", "40")]).await;
     // From one address, and then from as many as there are uploads.
     for many in [0, 1] {
-        let uploads = (0..17).map(async |number| {
+        // Large ones, and then smaller ones until nothing is left.
+        let sizes = [3 << 20, 1 << 20, 256 << 10, 64 << 10, 16 << 10, 4 << 10];
+        let mut uploads = Vec::new();
+        for number in 0..36_u8 {
             let from = [127, 0, 2 + many, 1 + many * number];
             let mut stream = connect(&server, from).await.unwrap();
             let mut start = upload(&server.listen, 9 * MIB);
-            start.resize(start.len() + 3 * MIB, b'x');
+            start.resize(start.len() + sizes[usize::from(number / 6)], b'x');
             // Some are refused at once, which is right.
             let _ = stream.write_all(&start).await;
-            stream
-        });
-        let uploads = join_all(uploads).await;
+            uploads.push(stream);
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
         let dripping = drip(uploads, Duration::from_millis(500));
         // Who is behind by a second makes room.
         tokio::time::sleep(Duration::from_secs(2)).await;
