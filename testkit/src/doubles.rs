@@ -39,7 +39,7 @@ pub enum Call<'a> {
     Insert,
     /// [`Records::unnamed`], asked about these.
     Unnamed(&'a [PhotoKey]),
-    /// [`Store::claim`].
+    /// [`Store::register`] or [`Store::claim`].
     Claim,
     /// Any other but [`Store::close`], which cannot fail.
     Other,
@@ -163,7 +163,7 @@ impl Sessions for FailingStore {
 #[async_trait]
 impl Store for FailingStore {
     async fn register(&self) -> Result<Option<Register>, StoreError> {
-        self.call(Call::Other, self.inner.register()).await
+        self.call(Call::Claim, self.inner.register()).await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Register, StoreError> {

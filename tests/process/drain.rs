@@ -2,9 +2,18 @@
 //!
 //! [`padron::serve`] itself is called, as `main` calls it, because fifty processes would take minutes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use axum::{Router, extract::Request, http::Method};
+use axum::{
+    Router,
+    http::{Method, StatusCode, Uri},
+    response::IntoResponse as _,
+};
+use bytes::Bytes;
 use futures::future::join_all;
 use padron::{
     Listeners,
@@ -74,13 +83,25 @@ fn config(folder: &std::path::Path, s3: &str) -> Config {
 async fn slow_s3(putting: Arc<Notify>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let answer = async move |request: Request| {
-        let photo = request.uri().path().starts_with("/photos/photos/");
-        if request.method() == Method::PUT && photo {
-            putting.notify_one();
-            tokio::time::sleep(SLOW).await;
+    let objects = Arc::new(Mutex::new(HashMap::<String, Bytes>::new()));
+    let answer = async move |method: Method, uri: Uri, body: Bytes| {
+        let path = uri.path().to_owned();
+        if method == Method::PUT {
+            if path.starts_with("/photos/photos/") {
+                putting.notify_one();
+                tokio::time::sleep(SLOW).await;
+            }
+            objects.lock().unwrap().insert(path, body);
+            return ([("etag", "\"1\"")], Bytes::new()).into_response();
         }
-        [("etag", "\"1\"")]
+        if uri.query().is_some_and(|query| query.contains("list-type")) {
+            let none = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+            return none.into_response();
+        }
+        match objects.lock().unwrap().get(&path) {
+            Some(object) => ([("etag", "\"1\"")], object.clone()).into_response(),
+            None => StatusCode::NOT_FOUND.into_response(),
+        }
     };
     let router = Router::new().fallback(answer);
     tokio::spawn(padron::server::listen(

@@ -166,9 +166,9 @@ impl fmt::Debug for Tag {
 #[repr(u8)]
 pub enum TagOf {
     /// A document's type and number, normalised.
-    Document = 0,
+    Document = 1,
     /// An idempotency key.
-    IdempotencyKey = 1,
+    IdempotencyKey = 0,
     /// Everything that a person sent.
     Content = 2,
     /// The bytes of a clean photo.
