@@ -8,11 +8,11 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use padron::{
+    domain::photo::MAX_BYTES,
     http::{
         form::{MAX_TEXT_BYTES, ReadForm, read},
         memory::UploadMemory,
     },
-    domain::photo::MAX_BYTES,
 };
 use tokio::runtime::Runtime;
 
@@ -58,9 +58,5 @@ fuzz_target!(|input: (u8, &[u8])| {
         }
     }
     drop(into);
-    assert_eq!(
-        budget.available(),
-        BUDGET,
-        "what was taken is given back"
-    );
+    assert_eq!(budget.available(), BUDGET, "what was taken is given back");
 });
