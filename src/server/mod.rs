@@ -34,8 +34,9 @@ use crate::{
 /// Reports that may stream at once; each holds a snapshot of the store and a few MiB.
 const REPORTS: usize = 4;
 
-/// How long the last count may take.
-const RAISING: Duration = Duration::from_secs(1);
+/// How long the last count may take: on this machine, and where a server may be away.
+const RAISING: Duration = Duration::from_secs(5);
+const RAISING_ON_SERVERS: Duration = Duration::from_secs(1);
 
 /// Files that may be open where the system does not say how many.
 const FILES: u64 = 1024;
@@ -138,8 +139,12 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
     drained.cancel();
     let ending = async {
         // Whoever was registered since the last look counts as well.
+        let limit = match markers.file() {
+            Some(_) => RAISING,
+            None => RAISING_ON_SERVERS,
+        };
         let raising = markers.raise(&*app.store);
-        if !matches!(tokio::time::timeout(RAISING, raising).await, Ok(Ok(_))) {
+        if !matches!(tokio::time::timeout(limit, raising).await, Ok(Ok(_))) {
             tracing::warn!("the markers of the register stay as they were");
         }
         app.store.close().await;
