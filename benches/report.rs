@@ -255,7 +255,6 @@ async fn padron(tiers: &Tiers, sink: &mut Sink) -> anyhow::Result<u64> {
         cities: tiers.cities.clone(),
         keyring: tiers.keyring.clone(),
         actor: "bench".to_owned(),
-        request_id: String::new(),
     };
     let snapshot = tiers.store.rows(None).await?;
     let (tell, told) = oneshot::channel();

@@ -87,22 +87,17 @@ impl Access {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn sign_in(
-        &self,
-        typed: &str,
-        request_id: &str,
-        now: Timestamp,
-    ) -> Result<Option<String>, StoreError> {
+    pub async fn sign_in(&self, typed: &str, now: Timestamp) -> Result<Option<String>, StoreError> {
         let typed = plain(typed).unwrap_or_default();
         let code = tag_of(&self.keyring, TokenKind::Code, &typed);
         if self.by_token(&typed).is_none() && self.store.end_session(&code, now).await?.is_none() {
-            tracing::warn!(target: AUDIT, request_id, "sign-in refused");
+            tracing::warn!(target: AUDIT, "sign-in refused");
             return Ok(None);
         }
         let session = self
             .add(TokenKind::Session, now + SESSION_HOURS.hours(), now)
             .await?;
-        tracing::info!(target: AUDIT, actor = ADMIN, request_id, "signed in");
+        tracing::info!(target: AUDIT, actor = ADMIN, "signed in");
         Ok(Some(session))
     }
 
@@ -110,15 +105,10 @@ impl Access {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn sign_out(
-        &self,
-        token: &str,
-        request_id: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn sign_out(&self, token: &str, now: Timestamp) -> Result<(), StoreError> {
         let tag = tag_of(&self.keyring, TokenKind::Session, token);
         if let Some(ended) = self.store.end_session(&tag, now).await? {
-            tracing::info!(target: AUDIT, actor = ended.actor, request_id, "signed out");
+            tracing::info!(target: AUDIT, actor = ended.actor, "signed out");
         }
         Ok(())
     }

@@ -407,7 +407,6 @@ pub(super) async fn photo(
     tracing::info!(
         target: AUDIT,
         actor = staff.actor,
-        request_id = staff.request_id,
         reference = %registration.reference,
         "photo opened"
     );

@@ -135,7 +135,6 @@ async fn stream(
         cities: app.cities.clone(),
         keyring: app.keyring.clone(),
         actor: staff.actor,
-        request_id: staff.request_id,
     };
     let board = app.board.clone();
     let body = report::stream(snapshot, spec, place, &app.tracker, |counted| async move {

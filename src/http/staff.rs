@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{
     Form,
     extract::{FromRequestParts, Query, State},
-    http::{Extensions, HeaderMap, HeaderValue, Uri, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Uri, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
@@ -24,7 +24,7 @@ use crate::{
     http::{
         negotiate::{Language, lang_of, wants_page},
         pages,
-        problem::{Kind, Problem, request_id},
+        problem::{Kind, Problem},
     },
     store::StoreError,
 };
@@ -36,8 +36,6 @@ const SIGN_IN: &str = "/staff/sign-in";
 pub(super) struct Staff {
     /// Who, for the audit line.
     pub(super) actor: String,
-    /// The request, for the audit line.
-    pub(super) request_id: String,
 }
 
 /// What keeps somebody out: a problem, or for a browser the way to the sign-in page.
@@ -67,10 +65,7 @@ impl FromRequestParts<Arc<AppState>> for Staff {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, NotStaff> {
         match actor(app, &parts.headers, now()).await {
-            Ok(Some(actor)) => Ok(Self {
-                actor,
-                request_id: request_id(&parts.extensions),
-            }),
+            Ok(Some(actor)) => Ok(Self { actor }),
             Ok(None) if wants_page(&parts.headers) => {
                 let lang = lang_of(&parts.uri, &parts.headers);
                 Err(NotStaff::SignIn(Redirect::to(&sign_in_for(
@@ -174,13 +169,10 @@ pub(super) struct SignIn {
 pub(super) async fn sign_in(
     State(app): State<Arc<AppState>>,
     jar: CookieJar,
-    extensions: Extensions,
     Language(lang): Language,
     Form(typed): Form<SignIn>,
 ) -> Result<Response, Problem> {
-    let request_id = request_id(&extensions);
-    let session = app.access.sign_in(&typed.token, &request_id, now());
-    let Some(session) = session.await? else {
+    let Some(session) = app.access.sign_in(&typed.token, now()).await? else {
         return Ok(pages::sign_in("", &typed.next, true, lang));
     };
     let jar = jar.add(cookie(&app, session));
@@ -196,13 +188,10 @@ pub(super) async fn sign_in(
 pub(super) async fn sign_out(
     State(app): State<Arc<AppState>>,
     jar: CookieJar,
-    extensions: Extensions,
     Language(lang): Language,
 ) -> Result<Response, Problem> {
     if let Some(session) = jar.get(cookie_name(&app)) {
-        let request_id = request_id(&extensions);
-        let ended = app.access.sign_out(session.value(), &request_id, now());
-        ended.await?;
+        app.access.sign_out(session.value(), now()).await?;
     }
     let jar = jar.remove(cookie(&app, String::new()));
     Ok((jar, Redirect::to(&page_in(SIGN_IN, lang))).into_response())

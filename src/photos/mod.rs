@@ -192,7 +192,7 @@ impl Photos {
         match within(getting).await {
             Ok(sealed) => Ok(sealed),
             Err(error) => {
-                self.is_missing(error).await?;
+                self.confirm_missing(error).await?;
                 Err(PhotosError::Missing(key.0))
             }
         }
@@ -222,7 +222,7 @@ impl Photos {
         let removing = async {
             match within(self.objects.delete(&path(key))).await {
                 Ok(()) => Ok(()),
-                Err(error) => self.is_missing(error).await,
+                Err(error) => self.confirm_missing(error).await,
             }
         };
         measured("remove", removing).await
@@ -230,7 +230,7 @@ impl Photos {
 
     /// Whether `error` says that an object is not there; the same is said of a bucket, and by some
     /// servers of an access key.
-    async fn is_missing(&self, error: PhotosError) -> Result<(), PhotosError> {
+    async fn confirm_missing(&self, error: PhotosError) -> Result<(), PhotosError> {
         match error {
             PhotosError::Unavailable(object_store::Error::NotFound { .. }) => self.look().await,
             error => Err(error),
@@ -277,7 +277,7 @@ impl Photos {
             Ok(text) => Marker::parse(&text, &self.keyring)
                 .map(Some)
                 .map_err(|NotOurs| PhotosError::Foreign),
-            Err(error) => self.is_missing(error).await.map(|()| None),
+            Err(error) => self.confirm_missing(error).await.map(|()| None),
         }
     }
 
@@ -396,7 +396,7 @@ async fn within<T>(
     Ok(answer.map_err(|_| PhotosError::Late)??)
 }
 
-/// Measures an operation with all that belongs to it.
+/// Measures a call of the object store; `open` decrypts as well, and encrypting comes before `put`.
 async fn measured<T>(
     operation: &'static str,
     call: impl Future<Output = Result<T, PhotosError>>,

@@ -51,7 +51,6 @@ fn rig(format: Format, rows: u64) -> Rig {
         cities: Arc::new(Cities::embedded().unwrap()),
         keyring: keyring.clone(),
         actor: "admin".into(),
-        request_id: "request-7".into(),
     };
     let (done, counted) = oneshot::channel();
     let places = Arc::new(Semaphore::new(1));
@@ -356,7 +355,9 @@ async fn every_report_has_a_line_at_its_start_and_one_of_what_was_handed_over() 
         (Format::Xlsx, false),
         (Format::Xlsx, true),
     ] {
+        let request = tracing::error_span!("request", request_id = "request-7").entered();
         let mut rig = rig(format, 4 * BLOCK);
+        drop(request);
         let begun = audited();
         assert_eq!(begun.len(), 1, "before the first byte");
         assert_eq!(begun[0]["message"], "report begun");
@@ -399,7 +400,7 @@ async fn every_report_has_a_line_at_its_start_and_one_of_what_was_handed_over() 
             assert_eq!(line["actor"], "admin");
             assert_eq!(line["city"], "all");
             assert_eq!(line["format"], format.extension());
-            assert_eq!(line["request_id"], "request-7");
+            assert_eq!(line["span"]["request_id"], "request-7");
         }
     }
 }

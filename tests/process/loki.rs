@@ -145,6 +145,27 @@ async fn every_line_arrives_and_the_last_one_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_line_that_a_request_causes_has_its_id_there_too() {
+    let loki = Receiver::start().await;
+    let home = Home::new();
+    let server = home.start_with(&[("PADRON_LOKI_URL", &loki.url)]).await;
+    let answer = server.get_as_staff("/report.csv").send().await.unwrap();
+    let id = answer.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    answer.bytes().await.unwrap();
+    server.stop().await;
+    let pushed = String::from_utf8_lossy(&loki.pushed()).into_owned();
+    for message in ["report begun", "report finished"] {
+        let line = pushed.lines().flat_map(|line| line.split('\n'));
+        let line = line.into_iter().find(|line| line.contains(message));
+        let line = line.unwrap_or_else(|| panic!("{message}: {pushed}"));
+        assert!(line.contains(&id), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_was_refused_is_sent_again_though_nothing_follows_it() {
     let loki = Receiver::start_as(Mood::Fails(3)).await;
     let home = Home::new();

@@ -30,6 +30,7 @@ use futures::Stream;
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use self::{
     feed::Feed,
@@ -92,8 +93,6 @@ pub struct ReportSpec {
     pub keyring: Arc<Keyring>,
     /// Who asked, for the audit lines.
     pub actor: String,
-    /// The request that asked, for the audit lines.
-    pub request_id: String,
 }
 
 /// Why a report was cut.
@@ -173,7 +172,7 @@ where
     let begun = Instant::now();
     let limit = time_limit(snapshot.rows());
     let audited = Audited::begin(&spec, snapshot.rows());
-    tracker.spawn(async move {
+    let writing = async move {
         let _place = place;
         let report = Arc::new(Report {
             spec,
@@ -189,14 +188,14 @@ where
             sink.cut(error);
         }
         audited.end(sink.taken(), begun.elapsed(), told);
-    });
+    };
+    tracker.spawn(writing.in_current_span());
     chunks
 }
 
 /// A report between its two audit lines.
 struct Audited {
     actor: String,
-    request_id: String,
     city: String,
     format: &'static str,
 }
@@ -205,12 +204,11 @@ impl Audited {
     fn begin(spec: &ReportSpec, rows: u64) -> Self {
         let city = spec.city.as_ref();
         let city = city.map_or("all".to_owned(), |city| city.code.to_string());
-        let (actor, request_id) = (spec.actor.clone(), spec.request_id.clone());
+        let actor = spec.actor.clone();
         let format = spec.format.extension();
-        tracing::info!(target: AUDIT, actor, request_id, city, format, rows, "report begun");
+        tracing::info!(target: AUDIT, actor, city, format, rows, "report begun");
         Self {
             actor,
-            request_id,
             city,
             format,
         }
@@ -220,7 +218,6 @@ impl Audited {
     fn end(self, taken: Taken, duration: Duration, error: Option<String>) {
         let Self {
             actor,
-            request_id,
             city,
             format,
         } = self;
@@ -234,12 +231,12 @@ impl Audited {
         metrics::counter!("padron_reports_total", "format" => format, "outcome" => outcome)
             .increment(1);
         if let Some(error) = error {
-            tracing::warn!(target: AUDIT, actor, request_id, city, format, rows, bytes, duration_ms, error, "report cut");
+            tracing::warn!(target: AUDIT, actor, city, format, rows, bytes, duration_ms, error, "report cut");
         } else {
             metrics::counter!("padron_report_rows_total").increment(rows);
             metrics::histogram!("padron_report_duration_seconds", "format" => format)
                 .record(duration);
-            tracing::info!(target: AUDIT, actor, request_id, city, format, rows, bytes, duration_ms, "report finished");
+            tracing::info!(target: AUDIT, actor, city, format, rows, bytes, duration_ms, "report finished");
         }
     }
 }

@@ -166,9 +166,9 @@ impl fmt::Debug for Tag {
 #[repr(u8)]
 pub enum TagOf {
     /// A document's type and number, normalised.
-    Document = 1,
+    Document = 0,
     /// An idempotency key.
-    IdempotencyKey = 0,
+    IdempotencyKey = 1,
     /// Everything that a person sent.
     Content = 2,
     /// The bytes of a clean photo.

@@ -9,7 +9,7 @@ use std::{
     cell::Cell,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     task::{Context, Poll},
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
+    span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{
     Layer, Registry, filter::filter_fn, layer::Context as LayerContext, registry::LookupSpan,
@@ -68,8 +69,9 @@ pub(super) fn push(url: &Url, instance: &str) -> (Boxed, Boxed, Pushing) {
     });
     let not_of_pushing = filter_fn(|meta| {
         let of_pushing = |name: &&str| meta.target().starts_with(*name);
-        // Spans belong to libraries: nothing here opens one.
-        meta.is_event() && !OF_PUSHING.iter().any(of_pushing)
+        // Of spans only those of requests, whose fields belong to the lines that they cause.
+        let of_requests = meta.target().starts_with(env!("CARGO_PKG_NAME"));
+        (meta.is_event() || of_requests) && !OF_PUSHING.iter().any(of_pushing)
     });
     let lines = Bounded(shared.clone()).with_filter(not_of_pushing).boxed();
     let losses = Losses.with_filter(filter_fn(|meta| {
@@ -153,15 +155,18 @@ struct Shared {
 }
 
 impl Shared {
+    fn current(&self) -> RwLockReadGuard<'_, Pusher> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn waiting(&self) -> u64 {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current();
         current.lines.waiting() + self.ending.load(SeqCst)
     }
 
     /// Until when the current pusher rests.
     fn rest(&self) -> Instant {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.lines.rest()
+        self.current().lines.rest()
     }
 }
 
@@ -249,12 +254,18 @@ impl Lines {
 struct Bounded(Arc<Shared>);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Bounded {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: LayerContext<'_, S>) {
+        let current = self.0.current();
+        current.layer.on_new_span(attributes, id, context);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: LayerContext<'_, S>) {
+        let current = self.0.current();
+        current.layer.on_record(id, values, context);
+    }
+
     fn on_event(&self, event: &Event<'_>, context: LayerContext<'_, S>) {
-        let current = self
-            .0
-            .current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let current = self.0.current();
         if current.lines.begin(self.0.ending.load(SeqCst)) {
             current.layer.on_event(event, context);
             current.lines.sent.fetch_add(1, SeqCst);

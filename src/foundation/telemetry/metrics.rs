@@ -189,7 +189,14 @@ pub const METRICS: &[Metric] = &[
         "padron_background_tasks_ended_total",
         &[label(
             "task",
-            &["board", "health", "metrics", "ops listener", "sweep"],
+            &[
+                "board",
+                "health",
+                "markers",
+                "metrics",
+                "ops listener",
+                "sweep",
+            ],
         )],
         "Tasks that must run as long as the process and have ended; restart it",
     ),

@@ -12,7 +12,7 @@ use std::{fmt, io::IsTerminal as _};
 
 use anyhow::Context as _;
 
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{FilterExt as _, ParseError, filter_fn},
@@ -83,11 +83,13 @@ impl Logging {
     }
 }
 
-/// What is asked for, and every audit line; but of libraries nothing below `info`, where some show what they carry.
+/// What is asked for, and every audit line with the span of its request; but of libraries nothing below `info`, where some show what they carry.
 fn levels(filter: &str) -> Result<impl Filter<Registry> + use<>, ParseError> {
     let own = |target: &str| target.starts_with(env!("CARGO_PKG_NAME"));
     let bound = filter_fn(move |meta| own(meta.target()) || *meta.level() <= Level::INFO);
-    let audit = filter_fn(|meta| meta.target() == AUDIT).with_max_level_hint(Level::INFO);
+    let audit =
+        move |meta: &Metadata<'_>| meta.target() == AUDIT || meta.is_span() && own(meta.target());
+    let audit = filter_fn(audit).with_max_level_hint(Level::INFO);
     Ok(EnvFilter::try_new(filter)?.and(bound).or(audit))
 }
 

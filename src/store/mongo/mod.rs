@@ -28,6 +28,7 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use self::{
     documents::Fields,
@@ -144,10 +145,11 @@ impl Mongo {
         // Nothing was sent so far.
         let call = admitted.unwrap_or_else(|_| Err(StoreError::Unavailable(told())))?;
         let work = work(self.collections.clone());
-        let task = self.tasks.spawn(async move {
+        let working = async move {
             let _call = call;
             work.await
-        });
+        };
+        let task = self.tasks.spawn(working.in_current_span());
         match timeout_at(deadline, task).await {
             Ok(Ok(result)) => result,
             Ok(Err(stopped)) => Err(late(stopped.into())),
@@ -277,7 +279,7 @@ impl Snapshots for Mongo {
             rows,
         } = moment?;
         let (sender, blocks) = mpsc::channel(BLOCKS_AHEAD);
-        self.tasks.spawn(rows.send(sender));
+        self.tasks.spawn(rows.send(sender).in_current_span());
         Ok(Snapshot {
             sequence,
             as_of,

@@ -31,6 +31,9 @@ const MIGRATIONS: &[&str] = &[TABLES];
 /// How long a connection waits for another process's commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Bytes of the write-ahead log that stay when it is begun anew.
+const WAL_BYTES: u32 = 64 * 1024 * 1024;
+
 /// Rows lie in the order in which reports read them. `city_counts` is kept by triggers inside the
 /// same commit, so that neither a report nor the board counts the whole table.
 ///
@@ -171,6 +174,8 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -32_768)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
+    // A reader that held a checkpoint up leaves a long write-ahead log: it is cut to this once it has been copied.
+    connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
     use_write_ahead_log(connection)
 }
 

@@ -141,7 +141,6 @@ impl Register {
             cities: self.cities.clone(),
             keyring: self.keyring.clone(),
             actor: "admin".into(),
-            request_id: String::new(),
         };
         let runtime = tokio::runtime::Runtime::new().expect("threads");
         runtime.block_on(async {
