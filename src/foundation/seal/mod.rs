@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, fmt};
 
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305,
-    aead::{Aead as _, Payload},
+    aead::{Aead as _, AeadInOut as _, Payload},
 };
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -32,6 +32,7 @@ pub use self::{
 const FORMAT: u8 = 1;
 const ID_LENGTH: usize = 4;
 const NONCE_LENGTH: usize = 24;
+const AUTHENTICATION_LENGTH: usize = 16;
 
 /// A secret of 32 random bytes, wiped when dropped.
 type Secret = Zeroizing<[u8; 32]>;
@@ -290,14 +291,20 @@ impl Keyring {
 /// Format, `key` (its id, or nothing), nonce, ciphertext and authentication tag.
 fn encrypt(cipher: &XChaCha20Poly1305, key: &[u8], associated: &[u8], content: &[u8]) -> Vec<u8> {
     let nonce: [u8; NONCE_LENGTH] = random();
-    let payload = Payload {
-        msg: content,
-        aad: associated,
-    };
-    let closed = cipher
-        .encrypt((&nonce).into(), payload)
+    let head = [&[FORMAT], key, &nonce].concat();
+    // One buffer, in which the content is encrypted in place: a photo is megabytes.
+    let mut sealed = Vec::with_capacity(head.len() + content.len() + AUTHENTICATION_LENGTH);
+    sealed.extend(&head);
+    sealed.extend(content);
+    let tag = cipher
+        .encrypt_inout_detached(
+            (&nonce).into(),
+            associated,
+            (&mut sealed[head.len()..]).into(),
+        )
         .expect("content is below 256 GiB");
-    [&[FORMAT], key, &nonce, &closed].concat()
+    sealed.extend(tag);
+    sealed
 }
 
 /// Opens nonce, ciphertext and authentication tag.

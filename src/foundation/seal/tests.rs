@@ -128,3 +128,14 @@ fn a_key_file_that_is_replaced_keeps_its_mode_and_owner() {
     assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
     assert_eq!(Keyring::read(&path).unwrap().to_text(), keyring.to_text());
 }
+
+#[test]
+fn a_box_is_made_in_one_buffer_that_never_grows() {
+    let content = vec![7; 1 << 20];
+    let sealed = DataKey::generate().seal(b"a", &content);
+    assert_eq!(
+        sealed.len(),
+        1 + NONCE_LENGTH + content.len() + AUTHENTICATION_LENGTH
+    );
+    assert_eq!(sealed.capacity(), sealed.len());
+}

@@ -223,3 +223,47 @@ impl<'a> Fields<'a> {
 fn corrupt(field: &str) -> StoreError {
     StoreError::Corrupt(format!("{field}: absent or not what was written").into())
 }
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::RawDocumentBuf;
+
+    use super::*;
+
+    /// A registration as it was written once, for ever: `tests/register` holds the other stored forms.
+    const WRITTEN: &[u8] = include_bytes!("../../../tests/backends/mongo/registration.bson");
+
+    fn known() -> Registration {
+        let tag = |byte| Tag::from_bytes(&[byte; 32]).unwrap();
+        let sealed = |text: &[u8]| Sealed::from_bytes(text.to_vec());
+        Registration {
+            id: Uuid::from_u128(1),
+            reference: Reference::parse("K7QM-3XPD").unwrap(),
+            city: "11001".parse().unwrap(),
+            registered_at: Timestamp::from_millisecond(1_760_000_000_123).unwrap(),
+            sealed: sealed(b"a person's box"),
+            document_tag: Some(tag(1)),
+            idempotency_tag: Some(tag(2)),
+            content_tag: tag(3),
+            photo: Some(StoredPhoto {
+                key: PhotoKey(Uuid::from_u128(2)),
+                media_type: "image/jpeg".parse().unwrap(),
+                bytes: 200_000,
+                width: 1000,
+                height: 630,
+                digest: tag(4),
+                wrapped_key: sealed(b"a photo's key"),
+            }),
+        }
+    }
+
+    #[test]
+    fn a_document_of_long_ago_is_what_is_written_today_and_reads_back() {
+        let today = RawDocumentBuf::try_from(&of_registration(&known())).unwrap();
+        assert_eq!(today.as_bytes(), WRITTEN);
+
+        let raw = RawDocument::from_bytes(WRITTEN).unwrap();
+        assert_eq!(registration(raw).unwrap(), known());
+        assert_eq!(row(raw).unwrap().envelope, known().envelope());
+    }
+}
