@@ -16,7 +16,7 @@ use crate::{
     domain::totals::{Counted, Totals},
     foundation::clock::now,
     foundation::single_flight::SingleFlight,
-    store::{Store, StoreError},
+    store::{Boards, Snapshots, StoreError},
 };
 
 /// How often the saved board is looked at for what other replicas refreshed.
@@ -37,7 +37,8 @@ pub struct Shown {
 
 /// The current totals in memory.
 pub struct Board {
-    store: Arc<dyn Store>,
+    boards: Arc<dyn Boards>,
+    snapshots: Arc<dyn Snapshots>,
     cities: Arc<Cities>,
     current: RwLock<Current>,
     /// The first look: one for all who ask before it is over, and its error is everybody's.
@@ -52,11 +53,16 @@ struct Current {
 }
 
 impl Board {
-    /// A board over `store`.
+    /// A board that is kept in `boards` and begun from a count of `snapshots`, both of one store.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, cities: Arc<Cities>) -> Arc<Self> {
+    pub fn new(
+        boards: Arc<dyn Boards>,
+        snapshots: Arc<dyn Snapshots>,
+        cities: Arc<Cities>,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            store,
+            boards,
+            snapshots,
             cities,
             current: RwLock::default(),
             first: SingleFlight::default(),
@@ -99,7 +105,7 @@ impl Board {
                     continue;
                 }
             };
-            if self.store.save_board(&next).await? {
+            if self.boards.save_board(&next).await? {
                 self.keep(next);
                 return Ok(());
             }
@@ -113,7 +119,7 @@ impl Board {
         let Some(known) = self.known() else {
             return Ok(());
         };
-        let saved = self.store.board(0).await?;
+        let saved = self.boards.board(0).await?;
         let older = saved
             .as_ref()
             .is_none_or(|saved| saved.version < known.totals.version);
@@ -189,7 +195,7 @@ impl Board {
     async fn newest(&self) -> Result<Option<Shown>, StoreError> {
         let known = self.known();
         let version = known.as_ref().map_or(0, |known| known.totals.version);
-        let newer = self.store.board(version).await?;
+        let newer = self.boards.board(version).await?;
         metrics::gauge!("padron_board_checked_timestamp_seconds").set(seconds(now()));
         Ok(newer.map(|newer| self.keep(newer)).or(known))
     }
@@ -200,8 +206,8 @@ impl Board {
             if let Some(saved) = self.newest().await? {
                 return Ok(saved);
             }
-            let first = Totals::first(&self.store.totals().await?);
-            if self.store.save_board(&first).await? {
+            let first = Totals::first(&self.snapshots.totals().await?);
+            if self.boards.save_board(&first).await? {
                 return Ok(self.keep(first));
             }
         }

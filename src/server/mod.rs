@@ -171,7 +171,7 @@ pub fn state(config: &Config, tiers: Tiers, shutdown: &Shutdown) -> anyhow::Resu
         ..
     } = tiers;
     let upload_memory = usize::try_from(config.upload_memory)? * 1024 * 1024;
-    let board = Board::new(store.clone(), cities.clone());
+    let board = Board::new(store.clone(), store.clone(), cities.clone());
     Ok(Arc::new(AppState {
         charts: Charts::new(board.clone(), cities.clone(), config.time_zone.clone()),
         board,

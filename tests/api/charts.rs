@@ -81,7 +81,11 @@ async fn a_restart_keeps_the_chart() {
 #[tokio::test]
 async fn another_process_over_the_same_store_follows() {
     let app = TestApp::new().await;
-    let other = padron::app::board::Board::new(app.app.store.clone(), app.app.cities.clone());
+    let other = padron::app::board::Board::new(
+        app.app.store.clone(),
+        app.app.store.clone(),
+        app.app.cities.clone(),
+    );
     assert_eq!(other.totals().await.unwrap().total(), 0);
     let stop = tokio_util::sync::CancellationToken::new();
     let following = tokio::spawn({

@@ -26,7 +26,7 @@ async fn reports_refresh_a_board_that_is_older_than_what_is_known() {
     for backup in [2, 0] {
         let (store, connection, _folder) = new_file().await;
         let cities = Arc::new(Cities::embedded().unwrap());
-        let board = Board::new(store.clone(), cities.clone());
+        let board = Board::new(store.clone(), store.clone(), cities.clone());
         let charts_of =
             |board: &Arc<Board>| Charts::new(board.clone(), cities.clone(), TimeZone::UTC);
         let charts = charts_of(&board);
@@ -56,7 +56,7 @@ async fn reports_refresh_a_board_that_is_older_than_what_is_known() {
         // Its version was shown before, with other counts.
         assert!(saved.version < 5);
         let chart = charts.chart(spec).await.unwrap();
-        let other = charts_of(&Board::new(store.clone(), cities.clone()));
+        let other = charts_of(&Board::new(store.clone(), store.clone(), cities.clone()));
         assert_eq!(chart.bytes, other.chart(spec).await.unwrap().bytes);
     }
 }
@@ -64,7 +64,11 @@ async fn reports_refresh_a_board_that_is_older_than_what_is_known() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_follows_takes_over_a_board_that_is_older_than_what_is_known() {
     let (store, connection, _folder) = new_file().await;
-    let board = Board::new(store.clone(), Arc::new(Cities::embedded().unwrap()));
+    let board = Board::new(
+        store.clone(),
+        store.clone(),
+        Arc::new(Cities::embedded().unwrap()),
+    );
     for number in 1_i64..=5 {
         let counted = Counted {
             sequence: u64::try_from(number).unwrap(),

@@ -85,7 +85,7 @@ pub(super) async fn a_race_of_one_version_has_one_winner(store: Arc<dyn Store>) 
 pub(super) async fn of_racing_reports_the_newest_count_stays(store: Arc<dyn Store>) {
     const REPORTS: u64 = 20;
     let cities = Arc::new(Cities::embedded().unwrap());
-    let replica = || Board::new(store.clone(), cities.clone());
+    let replica = || Board::new(store.clone(), store.clone(), cities.clone());
     let replicas = [replica(), replica()];
     // The later a moment, the more there were, and the sooner its report is done.
     let reports = (0..REPORTS).rev().map(|number| {
