@@ -1,4 +1,4 @@
-//! The tasks that run as long as the process does.
+//! Background tasks: spawned, supervised, and awaited at the shutdown.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::app::health::Health;
 
-/// The background tasks of a server. One that panics, or ends although nothing asked it to, is a failure of the
-/// process: it is logged, counted, and `/readyz` says so until the process is restarted.
+/// The background tasks of a server. One that panics, or ends before its cancellation, is a failure of the process:
+/// it is logged, counted, and `/readyz` reports it until the process is restarted.
 pub(super) struct Background {
     health: Arc<Health>,
     tasks: TaskTracker,
@@ -21,7 +21,7 @@ impl Background {
         }
     }
 
-    /// Runs `task` until it ends after `stop`.
+    /// Spawns `task`, which must run until `stop` is cancelled.
     pub(super) fn spawn<F>(
         &self,
         name: &'static str,
@@ -40,7 +40,7 @@ impl Background {
         });
     }
 
-    /// Waits for all of them, which were told to stop.
+    /// Joins all of them, once their tokens are cancelled.
     pub(super) async fn end(self) {
         self.tasks.close();
         self.tasks.wait().await;

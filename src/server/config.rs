@@ -1,8 +1,8 @@
 //! The settings: every option of the command line, each readable from a `PADRON_…` variable or, with
 //! `_FILE` added, from a file.
 //!
-//! Composed of what each tier declares for itself, parsed once by `main`, taken apart by `serve` and the commands. A
-//! wrong value stops the start with one sentence that names it. The documentation of each field is its `--help`.
+//! Composed of what each tier declares for itself, parsed once by `main`, taken apart by `serve` and the commands. An
+//! invalid value fails the startup with one sentence that names it. The doc comment of each field is its `--help`.
 
 use std::{
     net::{IpAddr, SocketAddr, ToSocketAddrs as _},
@@ -21,7 +21,7 @@ use crate::{
     store::StoreUrl,
 };
 
-/// Fewest characters of an admin token: a short one could be guessed.
+/// Minimum length of an admin token, against guessing by brute force.
 pub const MIN_TOKEN_CHARS: usize = 32;
 
 /// Settings of every command.
@@ -125,7 +125,7 @@ pub struct Config {
     pub loki_url: Option<Url>,
 }
 
-/// An address to listen on; a name is looked up, and one of IPv4 is preferred.
+/// A socket address to listen on; a host name is resolved, and IPv4 is preferred.
 fn address(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();
     let example = "use HOST:PORT, a socket address such as 127.0.0.1:4000, 0.0.0.0:4000 for every address, or [::1]:4000";
@@ -160,7 +160,7 @@ fn drain_seconds(text: &str) -> Result<u64, String> {
     right.ok_or_else(|| "use a number of seconds in 1..=3600, without a unit".into())
 }
 
-/// An address that may have a path: what comes before Loki's own `/loki/api/v1/push`.
+/// A base URL, to which `/loki/api/v1/push` is appended; it may have a path of its own.
 fn loki_url(text: &str) -> Result<Url, String> {
     let right = |url: &Url| {
         matches!(url.scheme(), "http" | "https")
@@ -179,7 +179,7 @@ fn loki_url(text: &str) -> Result<Url, String> {
 }
 
 pub(super) fn admin_token(text: &str) -> Result<SecretString, String> {
-    // As `Access` reads what is typed.
+    // Normalised as `Access` normalises what is typed, so that the two compare equal.
     let text =
         plain(text).map_err(|_| "has signs that turn the order of reading around".to_owned())?;
     if text.chars().count() < MIN_TOKEN_CHARS {
@@ -211,8 +211,8 @@ fn time_zone(text: &str) -> Result<TimeZone, String> {
         .map_err(|_| "no such time zone; use a name such as America/Bogota".into())
 }
 
-/// Reads each variable `NAME` that is not set from the file that `NAME_FILE` names, if that is set. One that is set to
-/// nothing, as Compose does with what it has no value for, is not set.
+/// Secrets from files: each environment variable `NAME` that is unset is read from the file that `NAME_FILE` names. An
+/// empty variable counts as unset, because Compose passes those that it has no value for as empty.
 ///
 /// # Errors
 /// When such a file cannot be read, or both variables are set.

@@ -1,7 +1,8 @@
-//! Who is connected, and who makes room for whom.
+//! Connection limits: in all, and per client address; and which connection is evicted for a new one.
 //!
-//! The bound of all follows from the files that the process may open; one address has a quarter of it at most. Beyond
-//! either, the connection that was idle longest ends, or else the slowest upload.
+//! The limit follows from the file descriptors that the process may open (`RLIMIT_NOFILE`); one address has a quarter
+//! of it at most. Beyond either, the longest idle keep-alive connection is closed, or else the slowest upload. Used by
+//! the accept loop in `listen`.
 
 use std::{
     collections::HashMap,
@@ -13,13 +14,13 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::http::{limits::source, peer::Peer};
 
-/// Most connections: what they take beside the memory of uploads stays below 128 MiB.
+/// Upper bound of the connection limit: their buffers, beside the memory of uploads, stay below 128 MiB.
 const MOST: usize = 4096;
 
-/// Files that store, photos and logs keep for themselves, unless that is more than half of all.
+/// File descriptors reserved for store, photos and logs, unless that is more than half of all.
 const KEPT_FILES: usize = 256;
 
-/// One address has this part of the connections: an office is one.
+/// One address gets one in so many connections: a whole office behind NAT is one address.
 const SHARE: usize = 4;
 
 pub(super) struct Connections {
@@ -50,7 +51,7 @@ impl Table {
         }
     }
 
-    /// Lets one of those go that `may` leave. Whether there was any.
+    /// Evicts the idlest or slowest of the connections that `may` go. Returns whether there was any.
     fn let_one_go(&mut self, now: Instant, may: impl Fn(&Peer) -> bool) -> bool {
         let candidates = self.all.iter().filter(|(_, peer)| may(peer));
         let rated = candidates.filter_map(|(number, peer)| Some((peer.hindrance(now)?, *number)));
@@ -64,8 +65,8 @@ impl Table {
 }
 
 impl Connections {
-    /// As many as `files`, the bound of open files, leaves room for. `is_shared` are the addresses that many people
-    /// have in common, which have no bound of their own.
+    /// As many as `files`, the limit of open file descriptors, leaves room for. `is_shared` are the addresses that
+    /// many people have in common, such as trusted proxies, which have no per-address limit.
     pub(super) fn new(
         files: u64,
         is_shared: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
@@ -83,8 +84,8 @@ impl Connections {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A seat for one more from `address`, once there is one; `None` when that address has its share and none of its
-    /// connections can end.
+    /// A permit for one more connection from `address`, once there is one; `None` when that address is at its limit
+    /// and none of its connections can be evicted. Waiting here is the backpressure on the accept loop.
     pub(super) async fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
         loop {
             match self.seat(address, Instant::now()) {
@@ -123,12 +124,12 @@ impl Connections {
 
 enum Room {
     Seat(Seat),
-    /// Their address has its share.
+    /// Their address is at its limit.
     NotForThem,
     Full,
 }
 
-/// One connection's place; dropped, it is free.
+/// One connection's permit; given back when dropped.
 pub(super) struct Seat {
     pub(super) peer: Arc<Peer>,
     number: u64,

@@ -1,4 +1,4 @@
-//! Listening: the accept loop, its bounds, and its graceful end.
+//! The accept loop: connection limits, timeouts, keep-alive, and the graceful shutdown of connections.
 
 use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -22,19 +22,20 @@ use crate::http::{
 /// Header-read and keep-alive idle timeout.
 const HEAD: Duration = Duration::from_secs(30);
 
-/// Most bytes of a request's line and headers; and how much of a body is read at once.
+/// Limit of a request's line and headers; also hyper's read buffer, so how much of a body is read at once.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// How long an answer to what is no request may take to be sent.
+/// Write timeout of the answer to what could not be parsed as a request.
 const REFUSAL: Duration = Duration::from_secs(5);
 
-/// Serves `router` until `stop`, and then what is under way. The bounds are those of a listener that only friends reach.
+/// Serves `router` until `stop`, then finishes the requests in flight. Without per-address limits: for a listener that
+/// only trusted clients reach.
 pub async fn listen(listener: TcpListener, router: Router, stop: CancellationToken) {
     listen_within(listener, router, u64::MAX, |_| true, stop).await;
 }
 
-/// The same for the public: as many connections as `files` may be open leave room for, and a share for each address
-/// but those that `are_shared`.
+/// The same for the public: as many connections as the file-descriptor limit `files` leaves room for, and a limit for
+/// each address but those that `are_shared`.
 pub(super) async fn listen_within(
     listener: TcpListener,
     router: Router,
@@ -57,7 +58,7 @@ pub(super) async fn listen_within(
             (stream, Some(seat)) => {
                 serving.spawn(serve(http.clone(), stream, seat, router, stop));
             }
-            // Told only if that costs no waiting: it has many connections, and each may refuse to read.
+            // One non-blocking write: an address with many connections may read from none of them.
             (stream, None) => {
                 let told = refusal(router, StatusCode::TOO_MANY_REQUESTS).await;
                 let _ = stream.try_write(&told);
@@ -69,7 +70,7 @@ pub(super) async fn listen_within(
     serving.wait().await;
 }
 
-/// The next connection, once there is room for one more; without a seat where its address has too many.
+/// The next connection, once there is room for one more; without a permit where its address has too many.
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Connections>,
@@ -77,12 +78,12 @@ async fn accept(
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                // A small answer goes out at once; a socket that refuses is only slower.
+                // TCP_NODELAY: a small answer goes out at once. Where it cannot be set, answers are only slower.
                 let _ = stream.set_nodelay(true);
                 return (stream, connections.admit(address.ip()).await);
             }
             Err(error) => {
-                // Out of file descriptors, most likely: some will be given back.
+                // Out of file descriptors (EMFILE), most likely: retry once some are closed.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -90,7 +91,7 @@ async fn accept(
     }
 }
 
-/// One connection, from its first request to its end.
+/// One connection, from its first request to its close; at the shutdown an idle one is closed at once.
 async fn serve(
     http: http1::Builder,
     stream: TcpStream,
@@ -120,7 +121,8 @@ async fn serve(
         }
     };
     let mut socket = connection.into_parts().io.into_inner();
-    // Why a connection ended is the client's affair; requests have a log line of their own.
+    // Connection errors are not logged, because requests have a log line of their own; only a timeout or a parse error
+    // in a request's head is answered.
     let refused = socket.take_refused().or_else(|| {
         let error = ended.err()?;
         let late = error.is_timeout() && peer.has_begun();

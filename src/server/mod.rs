@@ -1,7 +1,7 @@
-//! The life of the process: settings, opening, listening, draining, letting go.
+//! The life of the process: settings, startup, accept loop, background tasks, graceful shutdown.
 //!
-//! [`serve`] is what `padron serve` and the tests call, and the one owner of the end: the work is a straight sequence,
-//! the deadline stands beside it. Nothing here knows what a request means.
+//! [`serve`] is what `padron serve` and the tests call, and the one owner of the shutdown: drain and close are a
+//! straight sequence, the deadline stands beside it. Nothing here knows what a request means.
 
 mod background;
 pub mod config;
@@ -31,17 +31,17 @@ use crate::{
     http::{self, limits::Limits, memory::UploadMemory, state::AppState},
 };
 
-/// Reports that may stream at once; each holds a snapshot of the store and a few MiB.
+/// Concurrency limit of reports; each pins a read snapshot of the store and takes a few MiB.
 const REPORTS: usize = 4;
 
-/// How long the last count may take: on this machine, and where a server may be away.
+/// Timeout of the last count for the markers at shutdown: embedded, and where a server may be unavailable.
 const RAISING: Duration = Duration::from_secs(5);
 const RAISING_ON_SERVERS: Duration = Duration::from_secs(1);
 
-/// Files that may be open where the system does not say how many.
+/// File descriptors to reckon with where the system does not say its limit.
 const FILES: u64 = 1024;
 
-/// How long letting go of the tiers may take once the drain is over.
+/// Timeout of closing the tiers once the drain is over.
 const ENDING: Duration = Duration::from_secs(10);
 
 /// The two sockets: the public one, and the one of the metrics.
@@ -70,7 +70,7 @@ impl Listeners {
     }
 }
 
-/// Serves until `shutdown` begins, then drains and lets go of the tiers.
+/// Serves until `shutdown` begins, then drains the requests in flight and closes the tiers: the graceful shutdown.
 ///
 /// # Errors
 /// When a tier cannot be opened; one sentence that names the setting and what to do.
@@ -87,11 +87,12 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
     .set(1);
     announce(&config, &app, first_start).await?;
 
-    // What the system allows: connections, photos and the store share it.
+    // The file-descriptor limit (RLIMIT_NOFILE): connections, photos and the store share it.
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(FILES);
     let router = http::router(app.clone());
     let ops = http::ops_router(app.clone(), metrics);
-    // Background loops stop when the shutdown begins; what lets the drain be watched stays up until it is over.
+    // Background loops stop when the shutdown begins; health, metrics and the ops listener stay up until the drain is
+    // over, so that it can be watched.
     let stop = shutdown.token.clone();
     let drained = CancellationToken::new();
     let background = Background::new(app.health.clone());
@@ -138,7 +139,7 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
 
     drained.cancel();
     let ending = async {
-        // Whoever was registered since the last look counts as well.
+        // Registrations since the last count go into the markers as well.
         let limit = match markers.file() {
             Some(_) => RAISING,
             None => RAISING_ON_SERVERS,
@@ -157,7 +158,7 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
     Ok(())
 }
 
-/// Builds what the handlers share over these tiers; tests put faulty ones here.
+/// Builds what the handlers share over these tiers; tests inject faulty ones here.
 ///
 /// # Errors
 /// When there is no admin token and none can be made.

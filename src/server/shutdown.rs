@@ -1,28 +1,28 @@
-//! The end of the process: when it begins, what it waits for, and how long.
+//! Graceful shutdown: when it begins, what it waits for, and its deadline.
 //!
 //! `main` and the tests make one and hand it to `serve`. The first signal begins the drain: no new
-//! connection is taken, what is under way may finish until the deadline. A second signal ends the
-//! process at once, which loses nothing that was acknowledged.
+//! connection is accepted, requests in flight may finish until the deadline. A second signal exits
+//! at once, which loses nothing that was acknowledged.
 
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// What that line gets to be written.
+/// How long the last log line gets to be written before the exit.
 const LAST_LINE: Duration = Duration::from_millis(50);
 
 /// Exit status after a second signal: 128 + SIGINT, as shells have it.
 const INTERRUPTED: i32 = 130;
 
-/// A token that says "drain", a tracker of the work that must end first, and the time it has.
+/// A cancellation token that begins the drain, a tracker of the work that must finish first, and its deadline.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     /// Cancelled when the drain begins.
     pub token: CancellationToken,
-    /// Work that a client may no longer be waiting for.
+    /// Tasks that must finish even though their client may have disconnected.
     pub tracker: TaskTracker,
-    /// How long the drain may take.
+    /// Timeout of the drain.
     pub deadline: Duration,
 }
 
@@ -60,7 +60,7 @@ impl Shutdown {
             token.cancel();
             signalled().await;
             tracing::warn!("ended by a second signal");
-            // The line is written by a thread.
+            // The log is written by a thread, which `exit` does not wait for.
             tokio::time::sleep(LAST_LINE).await;
             std::process::exit(INTERRUPTED);
         });

@@ -1,5 +1,5 @@
-//! One connection's bytes: what arrives is told to its peer, what hyper refuses by itself is held back for an answer
-//! of our own, and a connection that is closed before the client has sent all lets it read the answer.
+//! One connection's socket: what arrives counts for its peer's minimum rate and read timeout, hyper's own error answers
+//! are held back for ones of ours, and a close before the client has sent all lingers, so that it reads the answer.
 
 use std::{
     io,
@@ -19,12 +19,12 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::http::peer::{Awaited, LetGo, Peer};
 
-/// How long, and with what pauses, what still arrives after the last answer is read and dropped (lingering close):
-/// otherwise the client's system throws the answer away.
+/// Lingering close: timeout, in all and between two reads, while what still arrives after the last answer is read and
+/// dropped. Closing with unread bytes sends a TCP reset, upon which the client's system throws the answer away.
 const LINGER: Duration = Duration::from_secs(30);
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
 
-/// Most bytes of it; above the largest body that is read.
+/// Limit of the bytes drained so; above the largest body that is read.
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) struct Socket {
@@ -53,12 +53,12 @@ impl Socket {
         }
     }
 
-    /// What hyper answered to something that was no request; it was not sent.
+    /// The status of hyper's own error answer to a malformed request, which was not sent.
     pub(super) fn take_refused(&mut self) -> Option<StatusCode> {
         self.refused.take()
     }
 
-    /// Whether these bytes are hyper's own answer. What handlers answer has other headers.
+    /// Whether these bytes are hyper's own error answer, recognised by headers that no handler's answer has.
     fn hold_back(&mut self, bytes: &[u8]) -> bool {
         let own = self.peer.awaited() == Awaited::Head
             && bytes.starts_with(b"HTTP/1.1 4")
@@ -74,10 +74,10 @@ impl Socket {
         own
     }
 
-    /// Drops what still arrives.
+    /// Drains what still arrives: the lingering close.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let lingering = self.lingering.get_or_insert_with(|| {
-            // From now on it makes room for others like one that is idle.
+            // From now on it can be evicted like an idle one.
             self.peer.awaits(Awaited::Head, Instant::now());
             self.timer.as_mut().reset(Instant::now() + LINGER_PAUSE);
             Lingering {
@@ -165,7 +165,7 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.refused.is_some() {
-            // The answer comes first, and ends here again.
+            // Our own answer is written first, and its shutdown comes here again.
             return Poll::Ready(Ok(()));
         }
         if this.lingering.is_none() {

@@ -1,8 +1,8 @@
 //! Opens the tiers of one register: records, photos, keys.
 //!
 //! Called by `serve` and by the commands that work without a server. The embedded tiers get what
-//! they need on the first start: folders, database, key file. Tiers on servers may be away and come
-//! later. Everything that is wrong with a setting is found here, before any request.
+//! they need on the first start: folders, database, key file. Tiers on servers may be unavailable at
+//! startup and come later. Everything that is wrong with a setting is found here, before any request.
 
 use std::{
     fs, io,
@@ -33,7 +33,7 @@ use crate::{
     store::{self, Admission, Expected, Guard, Register, Store, StoreError, StoreUrl},
 };
 
-/// How long a record store on a server may take to say whose keys it was sealed with; it may come later.
+/// Startup timeout for a server to say whose keys encrypted what it holds; it may become available later.
 const ADMISSION: Duration = Duration::from_secs(1);
 
 /// The tiers of one register.
@@ -44,11 +44,11 @@ pub struct Tiers {
     pub store: Arc<dyn Store>,
     /// The photos.
     pub photos: Photos,
-    /// Keys and tags.
+    /// Encryption keys and keyed hashes.
     pub keyring: Arc<Keyring>,
-    /// What tells that records were lost.
+    /// High-water marks, by which lost records are noticed.
     pub markers: Markers,
-    /// Which register it is; `None` while its records are away.
+    /// Which register it is; `None` while the record store is unavailable.
     pub register: Option<Register>,
 }
 
@@ -74,7 +74,7 @@ enum Known {
     Nothing,
 }
 
-/// Asks the markers. A photo store on a server may be away; the sweep asks it again before it removes anything.
+/// Asks the markers. A photo store on a server may be unavailable; the sweep asks it again before it removes anything.
 async fn known_register(markers: &Markers, photos: &Photos) -> anyhow::Result<Known> {
     if let Some(marker) = markers.read_file()? {
         // Only whether the two are of one register.
@@ -101,7 +101,7 @@ async fn known_register(markers: &Markers, photos: &Photos) -> anyhow::Result<Kn
     }
 }
 
-/// Fails when records were here and none is; says in the log when some are missing.
+/// Fails when the marker has seen registrations and the store has none: an empty database in the place of a lost one.
 async fn is_not_lost(
     store: &dyn Store,
     markers: &Markers,
@@ -151,7 +151,7 @@ impl Tiers {
         let file = is_embedded(config).then(|| marker_path(config));
         let markers = Markers::new(file, photos.clone(), keyring.clone());
         let known = known_register(&markers, &photos).await;
-        // Before the database, which would be made.
+        // Before the database is opened, which would create it.
         if let StoreUrl::Sqlite(database) = &config.store
             && copy_of.is_none()
             && !database.exists()
@@ -211,7 +211,7 @@ impl Tiers {
         let admitted = if is_embedded(config) {
             admit.await.map(Some)
         } else {
-            // It may come later: the guard asks again, and lets nothing through before.
+            // Unavailable at startup is no failure: the guard retries, and lets nothing through before.
             match tokio::time::timeout(ADMISSION, admit).await {
                 Ok(Err(StoreError::Unavailable(_) | StoreError::Uncertain(_))) | Err(_) => Ok(None),
                 Ok(answer) => answer.map(Some),
@@ -238,7 +238,7 @@ impl Tiers {
         })
     }
 
-    /// The way in; `tracker` is told of registrations under way.
+    /// The intake; `tracker` follows the registrations in flight, so that the graceful shutdown waits for them.
     #[must_use]
     pub fn intake(&self, tracker: &TaskTracker) -> Intake {
         Intake::new(
@@ -250,7 +250,7 @@ impl Tiers {
     }
 }
 
-/// Records in a file of this machine's: what padron makes for itself, it makes for these only.
+/// Whether the records are in an embedded database: folders, keys and token are created for this one only.
 #[must_use]
 pub fn is_embedded(config: &Config) -> bool {
     matches!(config.store, StoreUrl::Sqlite(_))
@@ -350,7 +350,7 @@ fn make_folders(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes a folder for its owner only, and those above it that lack; their names are on disk before returning.
+/// Creates a folder for its owner only, and missing parents; their directory entries are durable (fsync) on return.
 fn make_private_folder(folder: &Path) -> io::Result<()> {
     let absent = folder.ancestors().take_while(|folder| !folder.exists());
     let made: Vec<_> = absent.filter_map(Path::parent).collect();
@@ -369,7 +369,7 @@ fn make_private_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Finds out whether files can be made in `folder`.
+/// Probes whether files can be created in `folder`.
 fn tempfile_in(folder: &Path) -> io::Result<()> {
     let probe = folder.join(format!(".padron-{}", std::process::id()));
     fs::write(&probe, [])?;
@@ -382,7 +382,7 @@ pub fn marker_path(config: &Config) -> PathBuf {
     config.keys_file.with_file_name("register")
 }
 
-/// The key file, or fresh keys and that the file is to be made.
+/// The keys of the key file; or new ones, and `true` because their file is still to be written.
 fn read_keyring(config: &Config) -> anyhow::Result<(Arc<Keyring>, bool)> {
     let path = &config.keys_file;
     let shown = path.display();
