@@ -1,5 +1,5 @@
-//! `padron check`: whether everything that is registered is there and as it was stored, as after a restored
-//! backup: every box opens beside what stands in clear, every tag and every photo is its person's.
+//! `padron check`: verifies the integrity of a whole register, as after a restored backup: every record (box)
+//! decrypts with the plaintext columns as its associated data, every keyed hash (tag) and every photo is its person's.
 
 use anyhow::{Context as _, bail};
 
@@ -58,7 +58,7 @@ async fn check(tiers: &Tiers) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether anything of it is not as it was stored, its tags and its photo included.
+/// Whether anything of it is not as it was stored, its keyed hashes and its photo included.
 async fn is_damaged(registration: &Registration, tiers: &Tiers) -> anyhow::Result<bool> {
     let reference = registration.reference;
     let keyring = &*tiers.keyring;

@@ -1,7 +1,7 @@
-//! `padron copy`: a register moves to other tiers, or back.
+//! `padron copy`: migrates a register to other tiers, or back.
 //!
-//! Records and photos stay sealed as they are, so that both ends have the same key file. What is here
-//! already is left as it is: a copy that was cut short goes on, and a second one only looks.
+//! Records and photos are copied as ciphertext, so that both ends have the same key file. Idempotent: what is
+//! here already is left as it is, so an interrupted copy resumes when run again, and a complete one only verifies.
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -59,7 +59,7 @@ impl Copy {
         Ok(())
     }
 
-    /// A server makes what is absent; here it would be an empty register under a mistyped name.
+    /// Fails when the source is absent: opening it would create an empty register under a mistyped name.
     fn is_there(&self) -> anyhow::Result<()> {
         if let StoreUrl::Sqlite(file) = &self.from_store
             && !file.is_file()
@@ -75,7 +75,7 @@ impl Copy {
     }
 }
 
-/// How many registrations are on both sides.
+/// Copies what is missing, and returns how many registrations both sides now have.
 async fn copy(there: &Tiers, here: &Tiers) -> anyhow::Result<usize> {
     let source = Register::read(&*there.store).await?;
     source.is_counted_right().context("try again")?;
@@ -103,7 +103,7 @@ async fn copy(there: &Tiers, here: &Tiers) -> anyhow::Result<usize> {
     Ok(target.len())
 }
 
-/// The photo first, the record second, as intake does it. Gives whether the photo there is damaged; its
+/// The photo first, the record second, as intake does it. Returns whether the photo there is damaged; its
 /// record is copied all the same.
 async fn copy_one(
     registration: &Registration,

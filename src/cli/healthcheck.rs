@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::server::config::Config;
 
-/// Longer than the server itself waits for its tiers.
+/// Timeout; longer than the server's own for its tiers.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(config: &Config) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! `padron keys`: the key file without a server.
+//! `padron keys`: creating the key file and rotating the encryption keys, without a server.
 
 use anyhow::Context as _;
 use clap::Subcommand;

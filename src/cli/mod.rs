@@ -1,7 +1,8 @@
-//! The command line: which command, and its exit status.
+//! The command line: sub-commands, their arguments and exit status.
 //!
-//! `serve` is the default. Every failure ends with one sentence on standard error that says what to
-//! do, and status 1; clap's own, about a wrong option, with status 2.
+//! Called by `main` only; `serve` is the default. Every failure ends with one sentence on standard error
+//! that says what to do, and status 1; clap's own, about a wrong option, with status 2. It never decides
+//! what may be stored, or how.
 
 mod check;
 mod copy;
@@ -78,7 +79,7 @@ enum Command {
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
-    // Whatever is made on a disk from here on is its owner's only, whichever library makes it.
+    // Whatever file is created from here on is its owner's only, whichever library creates it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let cli = match parse() {
         Ok(cli) => cli,
@@ -95,7 +96,7 @@ pub fn main() -> ExitCode {
         }
     };
     let ended = runtime.block_on(run(cli));
-    // A thread that is stuck in a call to the disk must not hold up the end.
+    // A thread of the blocking pool that is stuck in disk I/O must not delay the exit.
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -142,7 +143,7 @@ fn refusal(command: &clap::Command, error: &clap::Error) -> Option<String> {
 
 async fn run(Cli { config, command }: Cli) -> anyhow::Result<()> {
     let command = command.unwrap_or(Command::Serve);
-    // Commands that end soon say what they did to whoever runs them.
+    // Only the server pushes to Loki; commands end soon, and tell whoever runs them what they did.
     let loki = config.loki_url.as_ref();
     let loki = loki.filter(|_| matches!(command, Command::Serve));
     let logging = telemetry::start_logging(&config.log, &config.instance(), loki)?;
@@ -175,7 +176,7 @@ async fn perform(config: Config, command: Command) -> anyhow::Result<()> {
 
 async fn sweep(config: &Config, min_age: Duration, at_most: Option<u64>) -> anyhow::Result<()> {
     let tiers = Tiers::open(config).await?;
-    // With an age of none no server runs, and nothing is on its way.
+    // Below 24 hours no server runs, so nothing is in flight that a second look would have to wait for.
     let second_look = SECOND_LOOK.min(min_age);
     let swept = sweep_once(
         &*tiers.store,
@@ -191,7 +192,8 @@ async fn sweep(config: &Config, min_age: Duration, at_most: Option<u64>) -> anyh
     Ok(())
 }
 
-/// The record first: without it the photo's key is gone, and the sweep removes what a crash leaves.
+/// The record first: it holds the photo's key, without which the photo cannot be decrypted; the sweep removes what a
+/// crash between the two leaves.
 async fn erase(config: &Config, reference: &str) -> anyhow::Result<()> {
     let reference = Reference::parse(reference).context("a reference looks like K7QM-3XPD")?;
     let tiers = Tiers::open(config).await?;
@@ -207,7 +209,7 @@ async fn erase(config: &Config, reference: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How far something is that takes long.
+/// The progress bar of a long command.
 fn progress_bar(length: u64, unit: &str) -> Result<ProgressBar, TemplateError> {
     let template =
         format!("{{wide_bar}} {{human_pos}}/{{human_len}} {unit}, {{per_sec}}, {{eta}} left");

@@ -1,4 +1,4 @@
-//! Every registration of a store, one after the other: what `copy` and `check` do something with.
+//! Iterates over every registration of a store, with bounded concurrency, for `copy` and `check`.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,13 +12,13 @@ use crate::{
     store::{Row, Snapshot, Store},
 };
 
-/// Registrations under way at once; each may hold the largest photo twice, sealed and open.
+/// Concurrency limit; each registration may hold the largest photo twice, encrypted and decrypted.
 const AT_ONCE: usize = 16;
 
-/// References that an error names.
+/// How many references an error names.
 const NAMED: usize = 5;
 
-/// All that is registered at one moment, and whether that is what is counted.
+/// All references of one snapshot, and whether the rows match the store's own counts.
 pub(super) struct Register {
     pub(super) references: HashSet<Reference>,
     counted: BTreeMap<CityCode, u64>,
@@ -44,7 +44,7 @@ impl Register {
         })
     }
 
-    /// Fails unless each city has as many as are counted.
+    /// Fails unless each city has as many rows as the store's count says, and no reference occurs twice.
     pub(super) fn is_counted_right(&self) -> anyhow::Result<()> {
         let sum = |counts: &BTreeMap<_, u64>| counts.values().sum::<u64>();
         if self.counted != self.found || sum(&self.found) != self.references.len() as u64 {
@@ -58,9 +58,9 @@ impl Register {
     }
 }
 
-/// Calls `visit` with each of the registrations, but for those erased meanwhile, and gives the references
-/// of which it says that they are damaged. A snapshot is not kept for as long as photos take: each is
-/// found anew.
+/// Calls `visit` with each of the registrations, except those erased meanwhile, and returns the references
+/// of which it says that they are damaged. No snapshot stays pinned for as long as photos take: each
+/// registration is looked up by its reference.
 pub(super) async fn visit(
     store: &dyn Store,
     references: &HashSet<Reference>,

@@ -1,4 +1,6 @@
-//! `padron seed`: believable registrations, made through the same intake as real ones.
+//! `padron seed`: believable test data, registered through the same intake as real people.
+//!
+//! Called by `cli`; it never writes to a tier itself.
 
 mod card;
 mod people;
@@ -22,7 +24,7 @@ use crate::{
     server::tiers::Tiers,
 };
 
-/// Registrations under way at once: enough to fill the store's group commits.
+/// Concurrency: enough registrations in flight to fill the store's group commits.
 const AT_ONCE: usize = 512;
 
 /// The registrations are spread over this many days before now.
@@ -65,7 +67,7 @@ impl Seed {
         futures::stream::iter(0..self.count)
             .map(async |number| {
                 let at = begin + (step * i64::try_from(number)?).milliseconds();
-                // A document number that was drawn before is drawn again.
+                // Retried with another draw while the document number is taken.
                 while let Err(error) = intake.register(self.draw(people)?, at, ()).await {
                     if !matches!(error, IntakeError::AlreadyRegistered) {
                         return Err(anyhow::Error::from(error));

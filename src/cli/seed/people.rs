@@ -19,7 +19,7 @@ const SMALL: u64 = 20;
 pub(super) struct People<'a> {
     given_names: Vec<&'static str>,
     surnames: Vec<&'static str>,
-    /// Each city with the sum of the weights up to it.
+    /// Each city with the cumulative sum of the weights up to it.
     cities: Vec<(u64, &'a City)>,
 }
 
@@ -80,7 +80,7 @@ fn pick(from: &[&'static str]) -> &'static str {
     from[usize::try_from(index).unwrap_or_default()]
 }
 
-/// A number below `bound`; the bias of the remainder does not matter for made-up people.
+/// A random number below `bound`; the modulo bias does not matter for made-up people.
 fn below(bound: u64) -> u64 {
     u64::from_le_bytes(random()) % bound
 }
