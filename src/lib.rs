@@ -7,8 +7,8 @@
 //! | layer | folder | owns |
 //! |---|---|---|
 //! | entrances | [`cli`] | arguments and sub-commands |
-//! | | [`server`] | the life of the process: settings, opening, listening, draining |
-//! | | [`http`] | routes, middleware, pages, problems |
+//! | | [`server`] | the life of the process: settings, startup, connections, graceful shutdown |
+//! | | [`http`] | routes, middleware, rate limits, pages, problems |
 //! | what is done | [`app`] | intake, report, board, charts, sweep |
 //! | tiers | [`store`] | the records, on SQLite or MongoDB |
 //! | | [`photos`] | the photos, in a folder or on S3 |

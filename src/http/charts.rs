@@ -1,4 +1,4 @@
-//! The chart and the totals that it shows.
+//! The chart, with `ETag` and conditional requests, and the totals that it shows.
 
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ async fn chart(
     let fresh = is_known(asked, &picture.etag);
     let headers = [
         (header::ETAG, etag),
-        // Kept by browsers, and asked about each time: a report may have changed it.
+        // Cached by browsers, and revalidated each time: a report may have changed the chart.
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         (header::VARY, HeaderValue::from_static("Accept-Language")),
     ];

@@ -1,8 +1,8 @@
 //! The form reader: the only place that reads multipart.
 //!
 //! Turns the body of `POST /registrations` into a [`RegistrationForm`] without trusting any of it:
-//! fields in any order, each at most once, none unknown, each with its bound, and all of it within a
-//! byte budget that every upload under way shares.
+//! fields in any order, each at most once, none unknown, each with its size limit, and all of it within
+//! the memory budget that the uploads in flight share. Called by the handler of registrations.
 
 use std::{
     pin::Pin,
@@ -27,17 +27,17 @@ use crate::{
     },
 };
 
-/// Most bytes of a text field; no bound of a field's characters is above it.
+/// Size limit of a text field; no field's limit of characters is above it.
 pub const MAX_TEXT_BYTES: u64 = 4 * 1024;
 
-/// Most bytes of a whole body. Above the photo's bound, so that a photo somewhat too large is
-/// answered with the form and what was typed, not with a cut connection.
+/// Size limit of a whole body. Above the photo's limit, so that a photo somewhat too large is
+/// answered with the form and what was typed, not with a closed connection.
 pub const MAX_BODY_BYTES: u64 = 32 * 1024 * 1024;
 
-/// How long a whole upload may take: 10 MiB at 280 kbit/s.
+/// Timeout of a whole upload: 10 MiB at 280 kbit/s.
 const DEADLINE: Duration = Duration::from_mins(5);
 
-/// Bytes of memory that a byte of upload may take at once: as received, as field, and clean or sealed.
+/// Worst-case memory amplification of an upload: each byte as received, as field, and clean or encrypted.
 const COPIES: usize = 3;
 
 /// Why a form cannot be read at all.
@@ -49,7 +49,7 @@ pub enum FormError {
     /// It is not well-formed, or ended early.
     #[error("the multipart body is malformed or ended early")]
     Malformed,
-    /// What stands before the content of a part has no end.
+    /// The headers of a part exceed their size limit.
     #[error("the head of a part is longer than 8192 bytes")]
     LongHead,
     /// The whole body is too long.
@@ -64,10 +64,10 @@ pub enum FormError {
     /// A field is too long.
     #[error("{0}")]
     TooLarge(String),
-    /// The uploads under way take all the memory that they may.
+    /// The memory budget of uploads is exhausted, or this one was evicted from it: load shedding.
     #[error("too many uploads at once")]
     Busy,
-    /// The body came too slowly.
+    /// The upload timeout, or the read timeout of its connection.
     #[error("the upload took too long")]
     Timeout,
 }
@@ -82,7 +82,7 @@ const FIELDS: [&str; 7] = [
     "idempotency_key",
 ];
 
-/// The field in which a form may say the charset of those that do not say one (RFC 7578, 4.6).
+/// The field that names the default charset of the other fields (RFC 7578, 4.6).
 const DEFAULT_CHARSET: &str = "_charset_";
 
 /// A form as read: its texts, and the photo as it came, which is not cleaned yet.
@@ -94,8 +94,8 @@ pub struct ReadForm {
     pub photo: Option<Result<Vec<u8>, PhotoError>>,
 }
 
-/// Reads a body whose `Content-Type` is `content_type` into `read`, taking from the budget of `held` as it grows.
-/// `announced` is its length, where that is known.
+/// Reads a body whose `Content-Type` is `content_type` into `read`, taking from the memory budget of `held` as it
+/// grows. `announced` is its `Content-Length`, where that is known.
 ///
 /// # Errors
 /// [`FormError`]; `read` then has the fields before the trouble. Faults of single fields are in the
@@ -162,12 +162,12 @@ where
         }
         Ok(())
     };
-    // The rate is bounded by the listener; this bounds the whole.
+    // The connection's read timeout bounds the rate; this timeout bounds the whole.
     let reading = tokio::time::timeout(DEADLINE, reading).await;
     reading.unwrap_or(Err(FormError::Timeout))
 }
 
-/// Texts as they came: the last field may say the charset of the first.
+/// Text fields before decoding: the last one may name the charset of the first.
 #[derive(Default)]
 struct Texts(Vec<(&'static str, Option<String>, Bytes)>);
 
@@ -206,7 +206,7 @@ impl Texts {
     }
 }
 
-/// The text of a field whose charset is `label`, or else UTF-8 (RFC 7578, 4.5).
+/// Decodes a field whose charset is `label`, or else UTF-8 (RFC 7578, 4.5).
 fn decoded(bytes: &[u8], label: Option<&str>) -> Result<String, Fault> {
     let encoding = label.map_or(Some(UTF_8), |label| Encoding::for_label(label.as_bytes()));
     match encoding {
@@ -221,15 +221,15 @@ fn decoded(bytes: &[u8], label: Option<&str>) -> Result<String, Fault> {
     }
 }
 
-/// A photo beyond its bound is read to its end and dropped, so that the fields behind it are known.
+/// A photo over its size limit is read to its end and dropped, so that the fields after it are known.
 async fn read_photo(
     mut field: Field<'_>,
     announced: Option<u64>,
     held: &Held,
 ) -> Result<Option<Result<Vec<u8>, PhotoError>>, FormError> {
     let unnamed = field.file_name().is_none_or(str::is_empty);
-    // Never past what is announced, so that growing ends in the right size; never far past what came, because room that
-    // another upload has left is in memory whether it is written to or not.
+    // Capacity never beyond the announced length, so that the last reallocation is exact; and at most double what came,
+    // because recycled heap pages are resident whether they are written to or not, and would escape the budget.
     let announced = announced.and_then(|bytes| usize::try_from(bytes).ok());
     let most = announced.unwrap_or(photo::MAX_BYTES).min(photo::MAX_BYTES);
     let mut photo = Vec::new();
@@ -250,7 +250,7 @@ async fn read_photo(
     }
     Ok(match (too_large, photo.is_empty()) {
         (true, _) => Some(Err(PhotoError::TooLarge)),
-        // What a browser sends when no file was chosen.
+        // An empty part without a file name: what a browser sends when no file was chosen.
         (false, true) if unnamed => None,
         (false, _) => Some(Ok(photo)),
     })
@@ -304,8 +304,8 @@ impl FormError {
     }
 }
 
-/// A body that takes what it receives from the shared budget, and fails when that is used up:
-/// waiting would hold the memory that others wait for.
+/// A body that takes what it receives from the shared memory budget, and fails when that is exhausted
+/// (load shedding): to wait (backpressure) would hold the memory that others wait for.
 struct Budgeted<S> {
     body: S,
     held: Arc<Held>,

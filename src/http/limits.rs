@@ -1,6 +1,6 @@
-//! Rate limits: what one address may ask in a second of what costs or could be guessed.
+//! Rate limits of each client address, on what is expensive or could be guessed by brute force.
 //!
-//! An office, a campus or a mobile network may be one address: far above what people do, far below what hurts.
+//! An office, a campus or a mobile network may be one address (NAT): far above what people do, far below what hurts.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -27,22 +27,23 @@ use crate::http::{
     problem::{Kind, Problem},
 };
 
-/// Registrations: ten times as many in a burst.
+/// Burst of registrations: so many times the rate.
 const POSTS_BURST: u32 = 10;
 
-/// Looks for a reference, a second and in a burst. A million people have 6.56 · 10^11 references between them.
+/// Lookups of a reference: rate per second, and burst. Enumeration is hopeless at that rate: a million people have a
+/// million of 6.56 · 10^11 references.
 const REFERENCES: (u32, u32) = (10, 100);
 
-/// Tries to sign in, a second and in a burst.
+/// Attempts to sign in: rate per second, and burst.
 const SIGN_INS: (u32, u32) = (1, 20);
 
-/// Addresses that are remembered; beyond it those that asked least are forgotten, and begin anew.
+/// Capacity of the table of addresses; beyond it the least used are evicted, and begin with a full burst again.
 const ADDRESSES: u64 = 50_000;
 
-/// When an address is forgotten. Above what any burst takes to fill up again.
+/// Idle time after which an address is evicted; longer than any burst takes to refill.
 const FORGOTTEN: Duration = Duration::from_mins(1);
 
-/// The rates, and whose word counts on where a request came from.
+/// The rate limits, and the trusted proxies whose `X-Forwarded-For` is believed.
 pub struct Limits {
     trusted: Vec<IpNet>,
     posts: Option<Rate>,
@@ -63,7 +64,7 @@ impl Limits {
         }
     }
 
-    /// Whether this address is one of the proxies that were named.
+    /// Whether this address is a trusted proxy.
     #[must_use]
     pub fn is_proxy(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -72,8 +73,8 @@ impl Limits {
             .any(|proxies| proxies.contains(&address))
     }
 
-    /// Who asked: the peer, or whom a named proxy names. Of several proxies in a row the first that was not named is
-    /// the client, because what stands before it in the header is its own word.
+    /// The client's address: the peer's, or the one that a trusted proxy forwards. Read from the right, the first that
+    /// is no trusted proxy is the client, because it can forge whatever stands before it in the header.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if !self.is_proxy(peer) {
             return peer;
@@ -106,7 +107,7 @@ impl Limits {
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// What counts as one address: a network of IPv6 has 2^64.
+/// What counts as one address: an IPv6 client has a whole /64, and could change its address with each request.
 #[must_use]
 pub fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -115,11 +116,11 @@ pub fn source(address: IpAddr) -> IpAddr {
     }
 }
 
-/// From where a request came, as an extension of it.
+/// The client address of a request for its rate limits, as a request extension.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source(pub(super) IpAddr);
 
-/// One limit for each address.
+/// One rate limiter (GCRA, a leaky bucket) for each address.
 struct Rate {
     quota: Quota,
     known: Cache<IpAddr, Arc<DefaultDirectRateLimiter>>,
@@ -137,7 +138,7 @@ impl Rate {
         }
     }
 
-    /// One more from there; or after how many seconds it may ask again.
+    /// Counts one more request; or fails with the seconds until a retry, for `Retry-After`.
     fn take(&self, from: IpAddr) -> Result<(), u64> {
         let fresh = || Arc::new(DefaultDirectRateLimiter::direct(self.quota));
         let limiter = self.known.get_with(from, fresh);
@@ -148,7 +149,7 @@ impl Rate {
     }
 }
 
-/// Says where a request came from, and refuses it when too many did.
+/// Attaches the client address to a request, and answers 429 when that is over its rate limit.
 pub(super) async fn limit(
     State(limits): State<Arc<Limits>>,
     mut request: Request,
@@ -193,7 +194,7 @@ mod tests {
             client("::ffff:10.1.2.3", &["198.51.100.7"]),
             ip("198.51.100.7")
         );
-        // What the client wrote itself stands first, and is not believed.
+        // What the client forged itself stands first, and is not believed.
         assert_eq!(
             client("10.1.2.3", &["1.1.1.1, 198.51.100.7, 10.9.9.9"]),
             ip("198.51.100.7")

@@ -1,4 +1,5 @@
-//! The memory of uploads: one budget, a share for each address, and who makes room for whom.
+//! The memory budget of uploads: one limit in all, one for each client address, and which upload is evicted for another
+//! (load shedding). The form's reader takes from it as a body arrives.
 
 use std::{
     collections::HashMap,
@@ -10,16 +11,16 @@ use tokio::time::Instant;
 
 use crate::http::peer::{Awaited, Peer};
 
-/// One address has this part of the memory at most: an office is one.
+/// One address gets one in so many bytes: a whole office behind NAT is one address.
 const SHARE: usize = 2;
 
-/// But always enough for the largest upload.
+/// Lower bound of one address's limit: enough for the largest upload.
 const LARGEST: usize = 40 * 1024 * 1024;
 
-/// Uploads of one address at once.
+/// Concurrency limit of one address's uploads.
 const AT_ONCE: usize = 100;
 
-/// What all uploads under way may take.
+/// What all uploads in flight may take.
 pub struct UploadMemory {
     bytes: usize,
     table: Mutex<Table>,
@@ -33,7 +34,7 @@ struct Table {
     of: HashMap<IpAddr, Share>,
 }
 
-/// What one address has under way.
+/// What one address has in flight.
 #[derive(Default)]
 struct Share {
     uploads: usize,
@@ -46,7 +47,7 @@ struct Upload {
     bytes: usize,
 }
 
-/// There is no memory for more.
+/// The memory budget is exhausted.
 #[derive(Debug, thiserror::Error)]
 #[error("over the byte budget")]
 pub struct OverBudget;
@@ -75,7 +76,7 @@ impl UploadMemory {
         self.bytes - self.table().taken
     }
 
-    /// Begins an upload, which holds nothing yet. `None` when `from` has too many under way.
+    /// Begins an upload, which holds nothing yet. `None` when `from` is at its concurrency limit.
     #[must_use]
     pub fn begin(self: &Arc<Self>, from: Option<IpAddr>, peer: Option<Arc<Peer>>) -> Option<Held> {
         let mut table = self.table();
@@ -98,8 +99,8 @@ impl UploadMemory {
 }
 
 impl Table {
-    /// Takes the memory of the upload that is most behind the least rate, among those that `may` lose it. Whether
-    /// there was any. Its task ends at its next read, so for a moment the memory is taken twice.
+    /// Evicts the upload that is most behind the minimum rate, among those that `may` go. Returns whether there was
+    /// any. Its task fails at its next read, so for a moment the memory is taken twice.
     fn let_one_go(&mut self, now: Instant, may: impl Fn(&Upload) -> bool) -> bool {
         let slow = self
             .uploads
@@ -148,17 +149,18 @@ impl Table {
     }
 }
 
-/// What one upload holds of the budget; to be dropped after everything that was made of it.
+/// One upload's part of the budget, given back when dropped: after everything that was made of the upload.
 pub struct Held {
     memory: Arc<UploadMemory>,
     number: u64,
 }
 
 impl Held {
-    /// Takes `bytes` more. Never waits, because that would hold what others wait for.
+    /// Takes `bytes` more. Never waits (no backpressure here), because uploads that wait for each other's memory could
+    /// deadlock.
     ///
     /// # Errors
-    /// When there is not as much left, and nobody is slow enough to make room.
+    /// When there is not as much left, and no upload is slow enough to be evicted.
     pub fn take(&self, bytes: usize, now: Instant) -> Result<(), OverBudget> {
         let memory = &self.memory;
         let mut table = memory.table();

@@ -1,8 +1,8 @@
-//! The HTTP side: the route table and the order of the middleware.
+//! HTTP: the route table and the order of the middleware.
 //!
-//! One file for each noun below. Handlers extract, make one call, and reply; every answer that is not
-//! a success is a `Problem`, told as JSON or as a page. axum and multer are used
-//! nowhere else.
+//! Built and served by [`server`](crate::server). One file for each noun below. Handlers extract, make one call, and
+//! reply; every answer that is not a success is a `Problem`, rendered as JSON or as a page. It never decides what may
+//! be stored. axum and multer are used nowhere else.
 
 use std::sync::Arc;
 
@@ -50,17 +50,17 @@ use utoipa_swagger_ui::SwaggerUi;
 use self::staff::BearerToken;
 use crate::{foundation::telemetry::Metrics, http::state::AppState};
 
-/// How long an answer that is not streamed may take.
+/// Request timeout of every route that neither streams nor takes an upload.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// Most bytes of any other body than a registration: a token, a code, an address.
+/// Body limit of every route but registrations: a token, a code, an address.
 const MAX_SMALL_BODY: usize = 4 * 1024;
 
-/// Nothing but this origin's own files; no script or style inside a page.
+/// Only this origin's own files; no inline script or style.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'self'; \
      script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The same for `/docs`, whose library styles its page from within.
+/// The same for `/docs`, whose library uses inline styles.
 const DOCS_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self' data:; \
      style-src 'self' 'unsafe-inline'; script-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -80,7 +80,7 @@ const DOCS_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self' data:; \
 )]
 struct ApiDoc;
 
-/// The documented routes: those under a deadline, those that stream, and the one that takes uploads.
+/// The documented routes: those with a request timeout, those that stream, and the one that takes uploads.
 fn api() -> [OpenApiRouter<Arc<AppState>>; 3] {
     let quick = OpenApiRouter::with_openapi(ApiDoc::openapi())
         .routes(routes!(registrations::show))
@@ -136,7 +136,7 @@ pub fn router(app: Arc<AppState>) -> Router {
         .merge(streams)
         .merge(docs)
         .layer(RequestBodyLimitLayer::new(MAX_SMALL_BODY));
-    // The form's reader has bounds of its own.
+    // The form's reader has body limits and a timeout of its own.
     let uploads = uploads.layer(DefaultBodyLimit::disable());
     let served_by =
         HeaderValue::from_str(&app.instance).unwrap_or_else(|_| HeaderValue::from_static("?"));
@@ -144,14 +144,14 @@ pub fn router(app: Arc<AppState>) -> Router {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
 
-    // Behind a proxy that rewrites Host, the address that people type is still this site.
+    // Behind a reverse proxy that rewrites Host, the public URL is still the same origin.
     let csrf = CsrfLayer::new();
     let csrf = csrf
         .clone()
         .add_trusted_origin(app.origin.to_string())
         .unwrap_or(csrf);
 
-    // From the outside in. One stack, because each call of `Router::layer` wraps every route anew.
+    // Outermost first. One stack, because each call of `Router::layer` wraps every route anew.
     let layers = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(from_fn(ops::own_request_id))
@@ -182,7 +182,7 @@ pub fn router(app: Arc<AppState>) -> Router {
         .with_state(app)
 }
 
-/// The router of the second listener.
+/// The router of the ops listener: `/metrics`.
 pub fn ops_router(app: Arc<AppState>, metrics: &'static Metrics) -> Router {
     let routes = Router::new().route(
         "/metrics",

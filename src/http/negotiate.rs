@@ -1,6 +1,6 @@
-//! What kind of answer a request asks for: a page or JSON, in which language, for whom.
+//! Content negotiation: a page or JSON, in which language, for whom; and conditional requests.
 //!
-//! A leaf: handlers, pages and problems ask it, and it asks nobody.
+//! A leaf: handlers, pages and problems call it, and it calls nothing else of `http`.
 
 use std::convert::Infallible;
 
@@ -11,8 +11,8 @@ use axum::{
 
 use crate::foundation::{accept::choices, lang::Lang};
 
-/// Whether the client would rather have a page than JSON: by weight, then by how exactly it names either, then by
-/// which it names first. Who says nothing gets JSON.
+/// Whether `Accept` prefers HTML to JSON: by weight (`q`), then by specificity, then by order. JSON when it says
+/// nothing.
 pub(super) fn wants_page(headers: &HeaderMap) -> bool {
     let accept = joined(headers, header::ACCEPT);
     let wish = |types: &[&str]| {
@@ -35,7 +35,7 @@ pub(super) fn wants_page(headers: &HeaderMap) -> bool {
                 };
                 Some((exactness, weight, std::cmp::Reverse(at)))
             });
-        // What is named most exactly counts; of two namings the better weight.
+        // The most specific media range counts (RFC 9110, 12.5.1); of two as specific, the higher weight.
         named.max_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)))
     };
     let page = wish(&["text/html"]).filter(|wish| wish.1 > 0.0);
@@ -53,7 +53,7 @@ pub(super) fn wants_page(headers: &HeaderMap) -> bool {
     }
 }
 
-/// A header that may stand several times, as one list.
+/// The lines of a repeated header, joined to one list (RFC 9110, 5.3).
 fn joined(headers: &HeaderMap, name: HeaderName) -> String {
     let values = headers.get_all(name).iter();
     values
@@ -62,7 +62,7 @@ fn joined(headers: &HeaderMap, name: HeaderName) -> String {
         .join(",")
 }
 
-/// Whether `If-None-Match` names this strong tag, or any.
+/// Whether `If-None-Match` has this `ETag` (weak comparison), or `*`: the answer is then 304.
 pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
     let known = joined(headers, header::IF_NONE_MATCH);
     known
@@ -71,7 +71,7 @@ pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
         .any(|tag| tag == etag || tag == "*")
 }
 
-/// `?lang=`, or else what the browser prefers.
+/// `?lang=`, or else what `Accept-Language` prefers.
 pub(super) fn lang_of(uri: &Uri, headers: &HeaderMap) -> Lang {
     let asked = uri.query().unwrap_or_default().split('&');
     let asked = asked
@@ -91,7 +91,7 @@ impl<S: Sync> FromRequestParts<S> for Language {
     }
 }
 
-/// Whether an address is one that only staff open.
+/// Whether a path is one that only staff open.
 pub(super) fn is_for_staff(path: &str) -> bool {
     path.starts_with("/staff") || path.starts_with("/report.") || path.ends_with("/photo")
 }

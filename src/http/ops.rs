@@ -1,4 +1,4 @@
-//! The operator's side: health, one log line and the metrics of every request.
+//! For operators: health probes, the access log and the metrics of every request.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ pub(super) async fn readyz(State(app): State<Arc<AppState>>) -> Result<&'static 
     }
 }
 
-/// A request id that a client sent could hold anything, and it goes into the log: it is replaced.
+/// Replaces a request id that the client sent, unless it is a UUID: anything else would be log injection.
 pub(super) async fn own_request_id(mut request: Request, next: Next) -> Response {
     let id = request_id(request.extensions());
     if uuid::Uuid::parse_str(&id).is_err() {
@@ -69,8 +69,8 @@ fn route(request: &Request) -> String {
     matched.map_or("none", MatchedPath::as_str).to_owned()
 }
 
-/// One line for each request, written when the last byte of its answer is handed over or nobody waits
-/// for it any more; the cause of a 5xx stands in it and nowhere else.
+/// The access log: one line for each request, written when the last byte of its answer is handed over or the
+/// client has disconnected; the cause of a 5xx stands in it and nowhere else.
 pub(super) async fn log(request: Request, next: Next) -> Response {
     let mut line = Line {
         id: request_id(request.extensions()),
@@ -80,7 +80,7 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
         answer: None,
         bytes: 0,
     };
-    // At the highest level, so that no filter of lines takes it from those that stay.
+    // At the highest level, so that no log filter drops the span, and with it the id, of the lines that it keeps.
     let span = tracing::error_span!("request", request_id = line.id, route = line.route);
     let response = next.run(request).instrument(span).await;
     let problem = response.extensions().get::<Problem>();
@@ -92,7 +92,7 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
     })
 }
 
-/// The line of a request; dropped, it is written.
+/// The access-log line of a request; written when it is dropped.
 struct Line {
     id: String,
     method: &'static str,
@@ -143,7 +143,7 @@ fn chain(cause: &(dyn Error + 'static)) -> String {
         told.push(cause.to_string());
         next = cause.source();
     }
-    // An error that prints its source would be told twice.
+    // An error whose message includes its source's would be logged twice.
     told.dedup_by(|inner, outer| outer.contains(inner.as_str()));
     told.join(": ")
 }
@@ -163,7 +163,7 @@ pub(super) async fn measure(request: Request, next: Next) -> Response {
     response.into_response()
 }
 
-/// What uploads may take, and what they have left.
+/// Gauges of the memory budget of uploads: its size, and what is left.
 #[expect(
     clippy::cast_precision_loss,
     reason = "there are no petabytes of memory"
@@ -174,7 +174,7 @@ pub(super) fn upload_memory(app: &AppState) {
     metrics::gauge!("padron_upload_memory_available_bytes").set(available as f64);
 }
 
-/// A method is the client's word: only those that the routes know are repeated.
+/// The method as a label: a client may send any, so that only known ones count (bounded cardinality of metrics).
 fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

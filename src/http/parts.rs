@@ -1,7 +1,7 @@
-//! A step before multer, which puts right what multer gets wrong.
+//! A streaming filter before multer, which normalises what multer parses wrongly.
 //!
-//! Passes a multipart body on with the head of each part written anew: bounded, unfolded, parameter names in small
-//! letters, and nothing in a quoted file name that looks like a parameter. Contents pass through untouched.
+//! Passes a multipart body on with the headers of each part rewritten: limited in size, unfolded, parameter names in
+//! lower case, and nothing in a quoted file name that looks like a parameter. Contents pass through untouched.
 
 use std::{
     collections::VecDeque,
@@ -13,28 +13,29 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use memchr::memmem::Finder;
 
-/// Most bytes of a part's head, and of what stands before the first part.
+/// Size limit of a part's headers, and of the preamble.
 const MAX_HEAD_BYTES: usize = 8 * 1024;
 
-/// The header that tells [`form`](super::form) the charset of a part.
+/// The header by which [`form`](super::form) learns the charset of a part.
 pub(super) const CHARSET: &str = "x-charset";
 
-/// Bytes that are passed on at once. multer takes all that it can get before it hands any on.
+/// Bytes that are passed on before yielding to the runtime. multer buffers until its source is pending, before it hands
+/// anything on.
 const AT_ONCE: usize = 64 * 1024;
 
-/// Why a body is no form.
+/// Why a body cannot be parsed as a form.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PartsError {
     /// It is not well-formed, or ended early.
     #[error("the multipart body is malformed or ended early")]
     Malformed,
-    /// The head of a part, or what stands before the first, has no end.
+    /// The headers of a part, or the preamble, exceed their size limit.
     #[error("the head of a part is too long")]
     LongHead,
-    /// It has more bytes than it may.
+    /// The body exceeds its size limit.
     #[error("the body is too long")]
     LongBody,
-    /// The name of a part is none that a form has.
+    /// No field of the form can have the name of this part.
     #[error("the name of a part is unknown")]
     Unknown,
 }
@@ -53,40 +54,40 @@ pub(super) fn boundary(content_type: &[u8]) -> Option<Vec<u8>> {
     right.then_some(boundary)
 }
 
-/// A multipart body with its heads written anew.
+/// A multipart body with its part headers rewritten: a state machine over the incoming chunks.
 pub(super) struct Parts<S> {
     body: S,
     finder: Finder<'static>,
     place: Place,
-    /// What came and is not passed on yet.
+    /// Input that is buffered and not parsed yet.
     rest: Bytes,
     ready: VecDeque<Bytes>,
-    /// Bytes that the body may still have.
+    /// Bytes that are left of the body's size limit.
     left: u64,
-    /// Bytes passed on since others had a turn.
+    /// Bytes passed on since the last yield.
     passed: usize,
 }
 
 enum Place {
-    /// Before the first delimiter; so many bytes of it were passed over.
+    /// Before the first delimiter; so many bytes of it were skipped.
     Preamble(usize),
-    /// Behind a delimiter, with what came of the head; whether it is the first.
+    /// In the headers of a part, with what came of them; whether it is the first part.
     Head(Vec<u8>, bool),
     Content,
-    /// Behind the last delimiter: to be read, so that the connection can be used again.
+    /// After the closing delimiter: drained and dropped, so that the connection can be kept alive.
     Epilogue,
     End,
 }
 
 impl<S> Parts<S> {
-    /// Of a body of at most `bytes`.
+    /// Filters a body with a size limit of `bytes`.
     pub(super) fn new(body: S, boundary: &[u8], bytes: u64) -> Self {
         let delimiter = [b"\r\n--", boundary].concat();
         Self {
             body,
             finder: Finder::new(&delimiter).into_owned(),
             place: Place::Preamble(0),
-            // The first delimiter may be the first line.
+            // The first delimiter may be the first line, without the line break that is a part of all others.
             rest: Bytes::from_static(b"\r\n"),
             ready: VecDeque::new(),
             left: bytes,
@@ -94,7 +95,7 @@ impl<S> Parts<S> {
         }
     }
 
-    /// Works on what is there. Whether more has to come.
+    /// One transition on the buffered input. Returns whether it needs more of it.
     fn step(&mut self) -> Result<bool, PartsError> {
         match &mut self.place {
             Place::Preamble(passed) => {
@@ -126,7 +127,7 @@ impl<S> Parts<S> {
                     self.place = Place::Epilogue;
                     return Ok(false);
                 }
-                // Never looked at twice: the head may come byte by byte.
+                // Never scanned twice: the headers may come byte by byte, which would take quadratic time.
                 let looked_at = before.saturating_sub(3);
                 let end = memchr::memmem::find(&head[looked_at..], b"\r\n\r\n");
                 let Some(end) = end.map(|end| looked_at + end) else {
@@ -155,7 +156,8 @@ impl<S> Parts<S> {
     }
 }
 
-/// What stands before the delimiter, or surely before any; and whether the delimiter was found and taken.
+/// Splits off what precedes the delimiter, and says whether that was found and consumed. A tail that may be the
+/// beginning of a delimiter stays buffered.
 fn upto(rest: &mut Bytes, finder: &Finder<'_>) -> (Bytes, bool) {
     let delimiter = finder.needle();
     if let Some(at) = finder.find(rest) {
@@ -171,7 +173,7 @@ fn upto(rest: &mut Bytes, finder: &Finder<'_>) -> (Bytes, bool) {
     (before, false)
 }
 
-/// A head with nothing but the name, whether there is a file, and the charset.
+/// Rewrites a part's headers to nothing but the name, whether there is a file, and the charset.
 fn anew(head: &[u8]) -> Result<Vec<u8>, PartsError> {
     let (mut name, mut has_file, mut is_named, mut charset) = (None, false, false, None);
     for line in lines(head)? {
@@ -239,7 +241,7 @@ fn anew(head: &[u8]) -> Result<Vec<u8>, PartsError> {
     Ok(anew)
 }
 
-/// The lines of a head, unfolded (RFC 5322, 2.2.3).
+/// The header lines of a part, unfolded (RFC 5322, 2.2.3).
 fn lines(head: &[u8]) -> Result<Vec<Vec<u8>>, PartsError> {
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let mut rest = head;
@@ -251,7 +253,7 @@ fn lines(head: &[u8]) -> Result<Vec<Vec<u8>>, PartsError> {
             return Err(PartsError::Malformed);
         }
         if first {
-            // The rest of the delimiter's own line may be padding only.
+            // The rest of the delimiter's own line may be white space only (transport padding, RFC 2046, 5.1.1).
             if !line.trim_ascii().is_empty() {
                 return Err(PartsError::Malformed);
             }
@@ -268,7 +270,8 @@ fn lines(head: &[u8]) -> Result<Vec<Vec<u8>>, PartsError> {
     }
 }
 
-/// A value and its parameters, names in small letters: `form-data; name="x"`. `None` when a quote is not closed.
+/// Parses a header value and its parameters, names in lower case: `form-data; name="x"`. `None` when a quote is not
+/// closed.
 #[expect(
     clippy::type_complexity,
     reason = "a value, and its parameters by name"
@@ -302,7 +305,7 @@ fn parameters(text: &[u8]) -> Option<(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)> {
                     rest = &behind[until(behind, b";")..];
                     break;
                 }
-                // Any other backslash is one, as in the paths that old browsers send.
+                // Any other backslash is literal, as in the Windows paths that old browsers send unescaped.
                 [b'\\', escaped @ (b'"' | b'\\'), behind @ ..] => {
                     inside.push(*escaped);
                     quoted = behind;

@@ -1,7 +1,8 @@
-//! Who is at the other end of a connection, and whether it keeps up with a least rate.
+//! The client of a connection, and whether it keeps up with a minimum upload rate: the read timeout, and the defence
+//! against slow clients (slowloris).
 //!
-//! The listener makes one [`Peer`] for each connection and tells it what arrives; here requests and answers tell it
-//! what is awaited next. Where room is short, the peer that keeps others waiting longest is let go.
+//! The accept loop makes one [`Peer`] for each connection and tells it what arrives; here requests and answers tell it
+//! what is awaited next. Where connections or memory are short, the longest idle or slowest peer is evicted.
 
 use std::{
     net::IpAddr,
@@ -32,20 +33,20 @@ use crate::{
     http::problem::{Kind, Problem},
 };
 
-/// Bytes a second that a client must send of a body, on the whole. A sixth of what a phone on 2G reaches.
+/// Minimum rate of a body in bytes per second, on average. A sixth of what a phone on 2G reaches.
 const LEAST_RATE: u32 = 2 * 1024;
 
-/// How far a client may fall behind the least rate, and so the longest pause. What it sent faster does not add up:
-/// otherwise a quick megabyte would pay for minutes of silence.
+/// Read timeout of a body: how far a client may fall behind the minimum rate, and so its longest pause. What it sent
+/// faster earns no credit: otherwise a quick megabyte would pay for minutes of silence.
 const BEHIND: Duration = Duration::from_secs(30);
 
-/// From here on a client that is behind makes room for others, where there is none.
+/// How far behind the minimum rate a client must be before it can be evicted, where room is short.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaited {
-    /// A request, or the rest of its head.
+    /// A request (an idle keep-alive connection), or the rest of its head.
     Head,
     /// More of a request's body.
     Body,
@@ -67,14 +68,14 @@ struct State {
     since: Instant,
     /// Whether a byte of the awaited head came.
     begun: bool,
-    /// How far it is behind the least rate, without the wait that is under way.
+    /// How far it is behind the minimum rate, without the wait that is under way.
     behind: Duration,
     waiting: Option<Instant>,
     /// Whether a body was answered before its end.
     unread: bool,
 }
 
-/// Why a connection was ended: others needed the room.
+/// The read error of an evicted connection: others needed the room.
 #[derive(Debug, thiserror::Error)]
 #[error("let go to make room for others")]
 pub struct LetGo;
@@ -101,7 +102,7 @@ impl Peer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where it comes from, which may be a proxy.
+    /// The remote address of the socket, which may be a proxy's.
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.address
@@ -123,31 +124,31 @@ impl Peer {
         self.state().awaited
     }
 
-    /// Whether it has begun with a head and not ended.
+    /// Whether a part of a request's head has arrived.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.state().begun
     }
 
-    /// Whether it may still be sending a body that was answered already.
+    /// Whether it may still be sending a body that was answered already: the connection cannot be kept alive.
     #[must_use]
     pub fn is_unread(&self) -> bool {
         self.state().unread
     }
 
-    /// What it still sends will not be taken for a request.
+    /// Marks what it still sends as not to be read as a request.
     pub fn leaves_unread(&self) {
         self.state().unread = true;
     }
 
-    /// Nothing is there to be read. Returns until when something has to come.
+    /// Notes that a read is pending. Returns its deadline, if a body is awaited.
     pub fn waits(&self, now: Instant) -> Option<Instant> {
         let mut state = self.state();
         let waiting = *state.waiting.get_or_insert(now);
         (state.awaited == Awaited::Body).then(|| waiting + (BEHIND.saturating_sub(state.behind)))
     }
 
-    /// So many bytes came.
+    /// Notes that so many bytes arrived.
     pub fn received(&self, bytes: usize, now: Instant) {
         let mut state = self.state();
         let waited = state.waiting.take().map(|since| now - since);
@@ -157,8 +158,8 @@ impl Peer {
         state.begun |= bytes > 0;
     }
 
-    /// How readily it is let go where room is short, the greatest first: idle connections before slow bodies, and
-    /// nobody who keeps up or waits for an answer.
+    /// Eviction priority where room is short, the greatest first: idle keep-alive connections before slow bodies, and
+    /// `None` for whoever keeps up or waits for an answer.
     #[must_use]
     pub fn hindrance(&self, now: Instant) -> Option<(bool, Duration)> {
         let state = self.state();
@@ -173,12 +174,12 @@ impl Peer {
         }
     }
 
-    /// Ends its connection at the next read.
+    /// Evicts it: its connection fails at the next read.
     pub fn let_go(&self) {
         self.gone.cancel();
     }
 
-    /// Cancelled when it is let go.
+    /// Cancelled when it is evicted.
     #[must_use]
     pub fn gone(&self) -> &CancellationToken {
         &self.gone
@@ -209,14 +210,14 @@ where
     let Ok(mut response) = router.oneshot(request).await;
     peer.awaits(Awaited::Nothing, Instant::now());
     if peer.is_unread() {
-        // What is still on its way would be taken for the next request.
+        // No keep-alive: the rest of the body would be parsed as the next request (request smuggling).
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
     response.map(|body| Body::new(Answered { body, peer }))
 }
 
-/// A body that tells its peer when it is whole.
+/// A request body that tells its peer when it is complete.
 struct Received<B> {
     body: B,
     peer: Arc<Peer>,
@@ -248,7 +249,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Received<B> {
     }
 }
 
-/// An answer that tells its peer when it was handed over.
+/// A response body that tells its peer when all of it was handed over: the next request is awaited from then on.
 struct Answered {
     body: Body,
     peer: Arc<Peer>,
@@ -280,12 +281,12 @@ impl Drop for Answered {
     }
 }
 
-/// A request that could not be read far enough to be one.
+/// Marks the stand-in for a request that could not be parsed.
 #[derive(Clone, Copy)]
 struct Refused(StatusCode);
 
-/// The answer to what was refused before it was a request, as bytes: the same headers, problem, log line and metrics
-/// as every other.
+/// The answer to what could not be parsed or admitted as a request, as bytes: the same headers, problem, log line and
+/// metrics as every other.
 pub async fn refusal(router: Router, status: StatusCode) -> Vec<u8> {
     let mut request = Request::new(Body::empty());
     request.extensions_mut().insert(Refused(status));
@@ -309,7 +310,7 @@ pub async fn refusal(router: Router, status: StatusCode) -> Vec<u8> {
     told
 }
 
-/// Answers what HTTP does not allow and hyper lets through.
+/// Middleware: refuses what HTTP forbids and hyper lets through.
 pub(super) async fn check(request: Request, next: Next) -> Response {
     let refused = request.extensions().get::<Refused>();
     let refused = refused.map(|&Refused(status)| Problem::of(status));
@@ -351,12 +352,12 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Until when a client is borne that sends `bytes` at the end of each `pause`.
+    /// The read timeout of a client that sends `bytes` at the end of each `pause`; `None` if it keeps up.
     fn borne(bytes: usize, pause: Duration) -> Option<Duration> {
         let begun = Instant::now();
         let peer = Peer::new([192, 0, 2, 1].into(), begun);
         peer.awaits(Awaited::Body, begun);
-        // A quick start pays for nothing.
+        // A quick start earns no credit.
         peer.received(10 << 20, begun);
         let mut now = begun;
         while now - begun < 1000 * SECOND {

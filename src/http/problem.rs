@@ -1,7 +1,7 @@
-//! Every answer that is not a success.
+//! Error responses: the type [`Problem`], its status codes and slugs.
 //!
-//! Inner errors become a [`Problem`] here and nowhere else. A 5xx tells the client one constant
-//! sentence; its cause travels in the response's extensions to the request's log line, where it is
+//! Inner errors are mapped to a [`Problem`] here and nowhere else. A 5xx tells the client one constant
+//! sentence; its cause travels in the response's extensions to the access log, where it is
 //! written once. The body is written last, by [`tell`](super::tell::tell).
 
 use std::{any::Any, error::Error, sync::Arc};
@@ -22,7 +22,7 @@ use crate::{
     store::StoreError,
 };
 
-/// Seconds after which a client that was turned away should ask again.
+/// `Retry-After` in seconds, for a client that was turned away because of load or an unavailable tier.
 pub(super) const RETRY_AFTER: u16 = 5;
 
 /// What went wrong; the slug is the `type` in the answer, and stable.
@@ -41,7 +41,7 @@ pub(super) enum Kind {
     UnsupportedMedia,
     Invalid,
     Busy,
-    /// From one address; it may ask again after so many seconds.
+    /// Over the rate limit of one address, which may retry after so many seconds.
     TooMany(u64),
     Internal,
     Unavailable,
@@ -136,7 +136,7 @@ impl Kind {
     }
 }
 
-/// An answer that is not a success.
+/// An error response.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
     pub(super) kind: Kind,
@@ -212,7 +212,7 @@ impl From<StoreError> for Problem {
 impl From<Arc<StoreError>> for Problem {
     fn from(error: Arc<StoreError>) -> Self {
         let kind = match *error {
-            // Asking again would not help.
+            // A retry would not help.
             StoreError::Corrupt(_) | StoreError::Unusable(_) => Kind::Internal,
             StoreError::Unavailable(_) | StoreError::Uncertain(_) | StoreError::ForeignKeys => {
                 Kind::Unavailable
@@ -268,7 +268,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Tells when to come back.
+/// Sets `Retry-After`, where a retry may help.
 pub(super) fn retry_after(problem: &Problem, headers: &mut HeaderMap) {
     match problem.kind {
         Kind::TooMany(seconds) => {
@@ -281,7 +281,7 @@ pub(super) fn retry_after(problem: &Problem, headers: &mut HeaderMap) {
     }
 }
 
-/// The id that this process gave to the request.
+/// The request id, which is in the log and in `X-Request-Id`.
 pub(super) fn request_id(extensions: &Extensions) -> String {
     let id = extensions.get::<RequestId>();
     id.and_then(|id| id.header_value().to_str().ok())
@@ -289,7 +289,7 @@ pub(super) fn request_id(extensions: &Extensions) -> String {
         .to_owned()
 }
 
-/// A handler that panicked; what it said may hold anything, so it is not logged.
+/// A handler that panicked; its message may hold personal data, so it is not logged.
 pub(super) fn from_panic(_: Box<dyn Any + Send>) -> Response<Body> {
     Problem::new(Kind::Internal)
         .caused_by(Panicked)

@@ -1,4 +1,4 @@
-//! `POST /registrations`, the proof that a registration exists, and its photo.
+//! `POST /registrations` (idempotent under its key), the proof that a registration exists, and its photo.
 
 use std::{
     num::NonZero,
@@ -41,7 +41,8 @@ use crate::{
     },
 };
 
-/// How long photo and record may take once the form is read.
+/// Timeout of storing photo and record once the form is read. The work goes on after it; a retry with the same
+/// idempotency key gets its result.
 const INTAKE: Duration = Duration::from_secs(30);
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -172,7 +173,7 @@ pub(super) async fn create(State(app): State<Arc<AppState>>, request: Request) -
     }
 }
 
-/// A phone that opens the tab of a sent form anew asks for its address with GET: it gets the form.
+/// A phone that restores the tab of a sent form asks for its address with GET: it is redirected to the form.
 pub(super) async fn reopened(headers: HeaderMap, Language(lang): Language) -> Response {
     if wants_page(&headers) {
         Redirect::to(&format!("/?lang={}", lang.code())).into_response()
@@ -182,7 +183,7 @@ pub(super) async fn reopened(headers: HeaderMap, Language(lang): Language) -> Re
     }
 }
 
-/// An upload under way; dropped, it is none any more.
+/// Counts an upload in the gauge of those in flight, until it is dropped.
 struct InFlight(metrics::Gauge);
 
 impl InFlight {
@@ -234,13 +235,13 @@ async fn register(
     form.idempotency_key = one_key(&parts.headers, field)?;
     form.photo = clean(photo, held.clone()).await?;
     let new = NewRegistration::parse(form, &app.cities).map_err(Problem::invalid)?;
-    // The budget is given back when the work is done, not when the client stops waiting for it.
+    // The memory budget is given back when the work is done, not when the client disconnects or the timeout is over.
     let registering = app.intake.register(new, now(), held);
     let registered = tokio::time::timeout(INTAKE, registering).await;
     Ok(registered.map_err(|_| Problem::new(Kind::Unavailable))??)
 }
 
-/// The one key of a request, wherever it stands; two that differ are a mistake of the client's.
+/// The one idempotency key of a request, from headers or form; two that differ are the client's error.
 fn one_key(headers: &HeaderMap, field: RawText) -> Result<RawText, Problem> {
     let in_headers = headers.get_all(IDEMPOTENCY_KEY).iter().map(|value| {
         let text = value.to_str().map_err(|_| Fault::Format);
@@ -265,7 +266,8 @@ fn one_key(headers: &HeaderMap, field: RawText) -> Result<RawText, Problem> {
     Ok(Some(key))
 }
 
-/// What is `held` for the upload stays so until the work is done, even when nobody waits for it.
+/// Cleans a photo on the blocking pool. The memory `held` for the upload is given back when that work ends, even if the
+/// client has disconnected.
 async fn clean(
     photo: Option<Result<Vec<u8>, PhotoError>>,
     held: Arc<Held>,
@@ -274,7 +276,7 @@ async fn clean(
         Some(Ok(bytes)) => {
             let cleaning = in_turn(&TURNS, move |is_wanted: &dyn Fn() -> bool| {
                 let photo = photo::clean_while(&bytes, is_wanted);
-                // The bytes first: the memory is free when they are.
+                // In this order: the bytes are freed before their part of the budget is given back.
                 drop(bytes);
                 drop(held);
                 photo
@@ -286,14 +288,14 @@ async fn clean(
     }
 }
 
-/// Turns at work that keeps a processor busy: one for each, but one is left for everybody else.
+/// Concurrency limit of CPU-bound work: one permit less than there are cores, so that one stays free for all else.
 static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     Arc::new(Semaphore::new(processors.saturating_sub(1).max(1)))
 });
 
-/// Runs `work` on a thread that may be busy for milliseconds, when it is its turn. It is handed what tells
-/// whether somebody still waits for it.
+/// Runs CPU-bound `work` on the blocking pool, once it has a permit. It is handed a check whether somebody still
+/// waits for it, because work on that pool cannot be cancelled from outside.
 async fn in_turn<T: Send + 'static>(
     turns: &Arc<Semaphore>,
     work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
@@ -419,7 +421,7 @@ pub(super) async fn photo(
             header::CONTENT_DISPOSITION,
             HeaderValue::from_static("inline"),
         ),
-        // Whatever the image may hold, it is shown and nothing else.
+        // Whatever the image may hold, it is displayed and never runs a script (CSP sandbox).
         (
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static("default-src 'none'; sandbox"),

@@ -1,4 +1,4 @@
-//! The reports: the list of everybody in one city or in all, as a workbook or as CSV.
+//! The reports: the list of everybody in one city or in all, as a workbook or as CSV, streamed from one snapshot.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// What RFC 8187 lets stand in an extended file name.
+/// What is percent-encoded in an extended file name (RFC 8187).
 const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// How many registrations a whole report has.
@@ -148,7 +148,7 @@ fn find_city(app: &AppState, text: String) -> Result<City, Problem> {
         .map_err(|error| Problem::invalid(vec![error]))
 }
 
-/// `padron-CITY-DATE.xlsx`, once in ASCII and once as it is (RFC 6266).
+/// `padron-CITY-DATE.xlsx`, once in ASCII and once in UTF-8 (RFC 6266).
 fn file_name(city: Option<&City>, as_of: Timestamp, app: &AppState, format: Format) -> HeaderValue {
     let date = as_of.to_zoned(app.time_zone.clone()).date();
     let extension = format.extension();

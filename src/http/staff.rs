@@ -1,7 +1,7 @@
-//! Staff: who they are, how a browser signs in, and the dashboard.
+//! Staff: authentication of requests, sign-in and sign-out of a browser, and the dashboard.
 //!
-//! A request is staff's when it carries the admin token (`Authorization: Bearer`) or the cookie of a
-//! session; `app::access` says whose they are.
+//! A request is authenticated by the admin token (`Authorization: Bearer`) or a session cookie, which
+//! `app::access` verifies.
 
 use std::sync::Arc;
 
@@ -32,13 +32,13 @@ use crate::{
 const DASHBOARD: &str = "/staff";
 const SIGN_IN: &str = "/staff/sign-in";
 
-/// Somebody of the staff.
+/// The extractor that lets only authenticated staff through.
 pub(super) struct Staff {
     /// Who, for the audit line.
     pub(super) actor: String,
 }
 
-/// What keeps somebody out: a problem, or for a browser the way to the sign-in page.
+/// The rejection of an unauthenticated request: 401, or for a browser a redirect to the sign-in page.
 pub(super) enum NotStaff {
     SignIn(Redirect),
     Problem(Problem),
@@ -113,12 +113,12 @@ fn cookie(app: &AppState, value: String) -> Cookie<'static> {
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
-        // A Secure cookie would not come back over plain HTTP.
+        // A `Secure` cookie would not come back over plain HTTP.
         .secure(app.origin.is_https())
         .build()
 }
 
-/// The sign-in page that leads on to what was asked for; to the dashboard it leads anyway.
+/// The sign-in page that redirects to what was asked for; without `next` it redirects to the dashboard.
 fn sign_in_for(asked: &Uri, lang: Lang) -> String {
     let page = page_in(SIGN_IN, lang);
     match asked.path_and_query() {
@@ -130,8 +130,8 @@ fn sign_in_for(asked: &Uri, lang: Lang) -> String {
     }
 }
 
-/// Whether it is an address on this site and nothing that a browser could read as another: a link to
-/// the sign-in page must not lead away from here.
+/// Whether it is an address of this origin, and nothing that a browser could read as another's: no open
+/// redirect from a link to the sign-in page.
 fn is_local(address: &str) -> bool {
     address.starts_with('/')
         && !address.starts_with("//")
@@ -156,7 +156,7 @@ pub(super) async fn sign_in_page(
     pages::sign_in(&query.code, &query.next, false, lang)
 }
 
-/// What was typed on it, the admin token or the code of the link, and where it leads.
+/// What was typed on it, the admin token or the code of the link, and where to redirect.
 #[derive(Deserialize)]
 pub(super) struct SignIn {
     #[serde(default)]
@@ -184,7 +184,7 @@ pub(super) async fn sign_in(
     Ok((jar, Redirect::to(&to)).into_response())
 }
 
-/// Signs a browser out, on every replica.
+/// Signs a browser out: its session ends on every replica.
 pub(super) async fn sign_out(
     State(app): State<Arc<AppState>>,
     jar: CookieJar,

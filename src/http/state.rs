@@ -1,4 +1,4 @@
-//! What handlers share, built once by `serve`.
+//! The shared state of the handlers, built once by `serve`.
 
 use std::sync::Arc;
 
@@ -23,17 +23,17 @@ pub struct AppState {
     pub store: Arc<dyn Store>,
     /// The photos.
     pub photos: Photos,
-    /// Keys and keyed hashes.
+    /// Encryption keys and keyed hashes.
     pub keyring: Arc<Keyring>,
     /// Totals.
     pub board: Arc<Board>,
     /// Their charts.
     pub charts: Charts,
-    /// The way in for people.
+    /// Intake of registrations.
     pub intake: Intake,
-    /// The way in for staff.
+    /// Authentication of staff.
     pub access: Access,
-    /// Whether this process can do its work.
+    /// Readiness: whether this process can do its work.
     pub health: Arc<Health>,
     /// Name of this replica.
     pub instance: Arc<str>,
@@ -41,14 +41,14 @@ pub struct AppState {
     pub origin: Origin,
     /// Zone of the times in reports and charts.
     pub time_zone: TimeZone,
-    /// Memory of the uploads under way.
+    /// Memory budget of the uploads in flight.
     pub uploads: Arc<UploadMemory>,
-    /// How much one address may ask.
+    /// Rate limits of each client address.
     pub limits: Arc<Limits>,
-    /// Reports that may still begin.
+    /// Concurrency limit of reports: a permit for each that may still begin.
     pub reports: Arc<Semaphore>,
     /// Cancelled when the shutdown begins.
     pub draining: CancellationToken,
-    /// Work that the shutdown waits for although no client may.
+    /// Tasks that the graceful shutdown waits for, even when their client has disconnected.
     pub tracker: TaskTracker,
 }

@@ -1,7 +1,7 @@
-//! How an answer that is not a success is told: JSON (RFC 9457), or a page for a browser.
+//! Error responses: problem details as JSON (RFC 9457), or a page for a browser.
 //!
-//! The top of the HTTP side's problems: handlers return a [`Problem`], and the middleware [`tell`] writes its body
-//! last, when the id of the request is known. The sentences for people are those of `pages`.
+//! Handlers return a [`Problem`], and the middleware [`tell`] writes its body last, when the request id is known. The
+//! sentences for people are those of `pages`.
 
 use axum::{
     Json,
@@ -60,7 +60,7 @@ pub(super) struct ProblemBody {
     request_id: String,
 }
 
-/// Writes the body of every answer that is not a success and has none yet.
+/// Middleware: writes the body of every error response that has none yet.
 pub(super) async fn tell(request: Request, next: Next) -> Response {
     let request_id = request_id(request.extensions());
     let wants_page = wants_page(request.headers());
@@ -89,7 +89,7 @@ pub(super) async fn tell(request: Request, next: Next) -> Response {
     answer
 }
 
-/// What layers and extractors said besides the body, such as `Allow` or `WWW-Authenticate`.
+/// Keeps the headers that layers and extractors set, such as `Allow` or `WWW-Authenticate`.
 fn keep_headers(answer: &mut HeaderMap, said: HeaderMap) {
     let mut name = None;
     for (next, value) in said {

@@ -1,7 +1,8 @@
-//! The pages: what a browser gets instead of JSON, and the files that they use.
+//! The pages: server-rendered HTML, which a browser gets instead of JSON, and their static assets.
 //!
-//! `views` holds what each template is given, `sentences` what a person is told. Pages need no script, carry no style of their own, and
-//! repeat what was typed only to whoever typed it.
+//! Called by the handlers and by `tell`. `views` holds what each template is given, `sentences` what a person is told.
+//! Pages need no script, have no inline style or script, and repeat what was typed only to whoever typed it. They
+//! never call a tier.
 
 mod sentences;
 mod views;
@@ -34,13 +35,13 @@ use crate::{
 /// Size of the chart on the dashboard: what `/chart.png` is without parameters.
 const CHART: (u32, u32) = (1000, 600);
 
-/// A file inside the binary.
+/// A static file, embedded in the binary.
 struct Asset {
     media_type: &'static str,
     content: &'static [u8],
 }
 
-/// The files by name; each name holds its content's hash, so that browsers may keep them for ever.
+/// The files by name; each name holds its content's hash (cache busting), so that browsers may cache them for ever.
 static FILES: LazyLock<BTreeMap<String, Asset>> = LazyLock::new(|| {
     let file = |name: &str, media_type, content: &'static [u8]| {
         (
@@ -74,7 +75,7 @@ fn hashed(name: &str, content: &[u8]) -> String {
     name.replacen('.', &format!(".{hash}."), 1)
 }
 
-/// A file of the pages.
+/// `GET /assets/{name}`.
 pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {
     let asset = FILES.get(&name).ok_or(Problem::new(Kind::NotFound))?;
     let headers = [
@@ -164,7 +165,7 @@ pub(super) fn form_again(app: &AppState, typed: &Typed, problem: Problem, lang: 
         .collect();
     // A city that was chosen by its code is shown by its name.
     let known = app.cities.find(&typed.city).map(City::full_name);
-    // Something new is sent next time: after a reused key, or one that was not a key.
+    // The idempotency key is kept, so that sending again is a retry; but not after a reused or an invalid one.
     let kept = problem.kept();
     let keep_key = kept.is_none()
         && !problem
@@ -224,7 +225,7 @@ pub(super) fn registered(
     })
 }
 
-/// The sign-in page, with the code of the link already typed; it leads to `next`.
+/// The sign-in page, with the code of the link filled in; it redirects to `next`.
 pub(super) fn sign_in(code: &str, next: &str, failed: bool, lang: Lang) -> Response {
     let mut response = page(&SignInPage {
         page: Page::new(lang, "/staff/sign-in", &ASSETS),
@@ -282,7 +283,7 @@ pub(super) fn dashboard(app: &AppState, totals: &Totals, lang: Lang) -> Response
     })
 }
 
-/// Any problem, for a browser; staff on their own pages have other words for it, and another way on.
+/// The error page of any problem; staff on their own pages get other sentences and another link.
 pub(super) fn problem(
     problem: &Problem,
     for_staff: bool,

@@ -74,7 +74,7 @@ pub(in crate::http) fn message(lang: Lang, error: &FieldError) -> &'static str {
             PhotoError::Animated => t.error_photo_animated,
             PhotoError::TooManyPixels => t.error_photo_too_many_pixels,
             PhotoError::TooFewPixels => t.error_photo_too_few_pixels,
-            // Nobody is left to read what a cancelled one is told.
+            // After a cancellation the client has disconnected, so that nobody reads this.
             PhotoError::Truncated | PhotoError::Cancelled => t.error_photo_truncated,
             PhotoError::Malformed => t.error_photo_malformed,
             PhotoError::Bomb => t.error_photo_bomb,

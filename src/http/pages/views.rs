@@ -96,7 +96,7 @@ pub(super) struct FormPage<'a> {
     /// When not empty, radio buttons replace the city's text field, so that exactly one `city` is
     /// sent; the last of them sends an empty one, which brings the text field back.
     pub(super) suggestions: &'a [CityChoice<'a>],
-    /// The key of the attempt: kept after a failure that may be retried, new after a reused key.
+    /// The idempotency key: kept for a retry after a failure, new after a reused key.
     pub(super) idempotency_key: &'a str,
 }
 
