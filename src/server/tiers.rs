@@ -250,7 +250,7 @@ impl Tiers {
     }
 }
 
-/// Whether the records are in an embedded database: folders, keys and token are created for this one only.
+/// Whether the records are in an embedded database: key file and admin token are generated for such a register only.
 #[must_use]
 pub fn is_embedded(config: &Config) -> bool {
     matches!(config.store, StoreUrl::Sqlite(_))
