@@ -1,8 +1,8 @@
-//! The photos: one object for each, sealed with a key of its own.
+//! The photo tier: one object for each photo, encrypted with a data key of its own.
 //!
-//! Intake puts, staff open, the sweep lists and removes, `padron copy` copies. Every object name and
-//! every byte that lies in a bucket or folder is made here; type, size and key of a photo are in its
-//! record. `url` says where photos are, `s3` how an S3 server is asked.
+//! Intake puts, staff open, the sweep lists and removes, `padron copy` copies. Owns every object name and every byte
+//! that lies in a bucket or folder; type, size and wrapped data key of a photo are in its record. `url` says where
+//! photos are, `s3` configures the S3 client. Never writes a photo in plaintext, and never asks the record store.
 
 mod s3;
 mod url;
@@ -35,32 +35,32 @@ use crate::{
 
 const PREFIX: &str = "photos";
 
-/// The marker of the register whose photos lie beside it.
+/// Object name of the marker of the register whose photos lie beside it.
 const MARKER: &str = "register";
 
-/// What a ping writes.
+/// Object name of what a ping (health check) writes.
 const PING: &str = "ping";
 
-/// How long one call to the object store may take.
+/// Deadline of one call to the object store, its retries included.
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Why a photo could not be put, opened or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum PhotosError {
-    /// The store cannot be reached or refuses work. What it said stays here: it may hold addresses and
+    /// The store cannot be reached or refuses work. Its own error message is never shown: it may hold addresses and
     /// names of keys.
     #[error("the photo store is away: {}", told(.0))]
     Unavailable(object_store::Error),
     /// The local folder cannot be read or written.
     #[error("the photo folder is away: {0}")]
     Folder(#[source] io::Error),
-    /// The store took too long.
+    /// The call ran into its deadline.
     #[error("the photo store did not answer within {} s", DEADLINE.as_secs())]
     Late,
     /// The object is gone although a record names it.
     #[error("photo {0} is not in the photo store")]
     Missing(Uuid),
-    /// The object is not what was put.
+    /// The object does not decrypt: it is not what was put.
     #[error("photo {0} cannot be opened: {1}")]
     Sealed(Uuid, #[source] OpenError),
     /// The photos are another register's, or the marker that says so is damaged.
@@ -73,11 +73,11 @@ pub enum PhotosError {
 pub struct Photos {
     objects: Arc<dyn ObjectStore>,
     keyring: Arc<Keyring>,
-    /// Where a killed process leaves unfinished files, which the object store itself never lists.
+    /// The local folder, where a killed process leaves temporary files, which the object store itself never lists.
     folder: Option<Folder>,
 }
 
-/// The open folder, by what names it on its disk.
+/// The open folder, by its device and inode.
 #[derive(Clone)]
 struct Folder {
     path: PathBuf,
@@ -87,10 +87,10 @@ struct Folder {
 impl Photos {
     /// Photos in the store that `url` names.
     ///
-    /// Asks nothing of an S3 server yet, so that one that is away can come back later.
+    /// Sends no request to an S3 server yet, so that one that is unreachable can come back later.
     ///
     /// # Errors
-    /// When the folder cannot be opened, or what `s3` says cannot be used.
+    /// When the folder cannot be opened, or the settings in `s3` cannot be used.
     pub fn connect(url: &PhotosUrl, s3: &S3, keyring: Arc<Keyring>) -> Result<Self, PhotosError> {
         match url {
             PhotosUrl::File(folder) => {
@@ -111,7 +111,7 @@ impl Photos {
         }
     }
 
-    /// Photos in any object store; tests put faulty ones here.
+    /// Photos in any object store; tests inject faulty ones here.
     #[must_use]
     pub fn new(objects: Arc<dyn ObjectStore>, keyring: Arc<Keyring>) -> Self {
         Self {
@@ -121,10 +121,10 @@ impl Photos {
         }
     }
 
-    /// Seals a photo for the record `owner` and returns once it is durable.
+    /// Encrypts a photo for the record `owner`, on the blocking pool, and returns once it is durable.
     ///
     /// # Errors
-    /// When the store is away or late; an object may then have been left behind, for the sweep.
+    /// When the store is unavailable or times out; an orphaned object may then have been left behind, for the sweep.
     pub async fn put(&self, owner: Uuid, photo: Photo) -> Result<StoredPhoto, PhotosError> {
         let key = PhotoKey(Uuid::new_v4());
         let keyring = self.keyring.clone();
@@ -147,10 +147,10 @@ impl Photos {
         Ok(stored)
     }
 
-    /// The clean image of a stored photo.
+    /// Fetches and decrypts the clean image of a stored photo.
     ///
     /// # Errors
-    /// When the store is away or late, or the object is missing or not what was put.
+    /// When the store is unavailable or times out, or the object is missing or does not decrypt.
     pub async fn open(&self, owner: Uuid, stored: &StoredPhoto) -> Result<Vec<u8>, PhotosError> {
         measured("open", self.get_and_open(owner, stored)).await
     }
@@ -164,10 +164,10 @@ impl Photos {
         self.unseal(owner, stored, sealed).await
     }
 
-    /// Copies a photo to another store, sealed as it is, once it has been opened.
+    /// Copies a photo to another store as ciphertext, once it has been decrypted as a check.
     ///
     /// # Errors
-    /// When either store is away or late, or the object is missing or not what was put.
+    /// When either store is unavailable or times out, or the object is missing or does not decrypt.
     pub async fn copy(
         &self,
         owner: Uuid,
@@ -214,10 +214,10 @@ impl Photos {
         opened.map_err(|error| PhotosError::Sealed(key.0, error))
     }
 
-    /// Removes a photo; one that is not there is removed already.
+    /// Removes a photo; idempotent: one that is not there is removed already.
     ///
     /// # Errors
-    /// When the store is away or late.
+    /// When the store is unavailable or times out.
     pub async fn remove(&self, key: PhotoKey) -> Result<(), PhotosError> {
         let removing = async {
             match within(self.objects.delete(&path(key))).await {
@@ -228,8 +228,8 @@ impl Photos {
         measured("remove", removing).await
     }
 
-    /// Whether `error` says that an object is not there; the same is said of a bucket, and by some
-    /// servers of an access key.
+    /// `Ok` when `error` says that an object is not there. A missing bucket and, with some servers, an unknown access
+    /// key are `NotFound` as well, and stay errors.
     async fn confirm_missing(&self, error: PhotosError) -> Result<(), PhotosError> {
         match error {
             PhotosError::Unavailable(object_store::Error::NotFound { .. }) => self.look().await,
@@ -237,7 +237,7 @@ impl Photos {
         }
     }
 
-    /// The photos that were put before `time`, in no order. Other objects are passed over.
+    /// The photos that were put (last modified) before `time`, in no order. Other objects are skipped.
     #[must_use]
     pub fn put_before(&self, time: Timestamp) -> BoxStream<'_, Result<PhotoKey, PhotosError>> {
         self.objects
@@ -252,7 +252,7 @@ impl Photos {
             .boxed()
     }
 
-    /// Removes what puts that were killed before `time` left in a local folder, `UUID#N`, and returns
+    /// Removes the temporary files, `UUID#N`, of puts that were killed before `time` in a local folder, and returns
     /// how many there were. No record can name one.
     ///
     /// # Errors
@@ -270,7 +270,7 @@ impl Photos {
     /// The marker of the register whose photos these are.
     ///
     /// # Errors
-    /// [`PhotosError::Foreign`], or when the store is away or late.
+    /// [`PhotosError::Foreign`], or when the store is unavailable or times out.
     pub async fn marker(&self) -> Result<Option<Marker>, PhotosError> {
         let path = Path::from(MARKER);
         match within(async { self.objects.get(&path).await?.bytes().await }).await {
@@ -281,10 +281,10 @@ impl Photos {
         }
     }
 
-    /// Keeps the marker beside the photos.
+    /// Writes the marker beside the photos.
     ///
     /// # Errors
-    /// When the store is away or late.
+    /// When the store is unavailable or times out.
     pub async fn put_marker(&self, marker: &Marker) -> Result<(), PhotosError> {
         self.is_still_there()?;
         let text = marker.to_text(&self.keyring).into();
@@ -292,10 +292,10 @@ impl Photos {
         within(self.objects.put(&path, text)).await.map(drop)
     }
 
-    /// Whether the store answers and takes photos: a byte is put, always under one name.
+    /// Health check: whether the store answers and takes photos. A byte is put, always under one name.
     ///
     /// # Errors
-    /// When it is away, full, late, or the folder was removed or replaced.
+    /// When it is unavailable, full or times out, or the folder was removed or replaced.
     pub async fn ping(&self) -> Result<(), PhotosError> {
         let pinging = async {
             self.is_still_there()?;
@@ -305,7 +305,7 @@ impl Photos {
         measured("ping", pinging).await
     }
 
-    /// Fails once the folder was unmounted, removed or replaced: what is put then is lost.
+    /// Fails once the folder was unmounted, removed or replaced: what is written to it then is lost.
     fn is_still_there(&self) -> Result<(), PhotosError> {
         let Some(folder) = &self.folder else {
             return Ok(());
@@ -321,7 +321,7 @@ impl Photos {
 
     async fn look(&self) -> Result<(), PhotosError> {
         self.is_still_there()?;
-        // A bucket that is not there has no object either: only a list tells the two apart.
+        // A missing bucket has no object either: only a list request tells the two apart.
         let nothing = Path::from_iter([PREFIX, "none"]);
         let listing = async { self.objects.list(Some(&nothing)).try_next().await };
         within(listing).await.map(drop)
@@ -342,7 +342,7 @@ fn remove_unfinished(folder: &std::path::Path, time: Timestamp) -> io::Result<u6
         if !entry.file_name().to_string_lossy().contains('#') {
             continue;
         }
-        // A put that is under way renames its file at any moment.
+        // A concurrent put may rename its temporary file at any moment.
         let old = match entry.metadata().and_then(|metadata| metadata.modified()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             modified => Timestamp::try_from(modified?).is_ok_and(|at| at < time),
@@ -361,7 +361,7 @@ impl From<object_store::Error> for PhotosError {
     }
 }
 
-/// What may be told of an error.
+/// What may be logged of an error: its kind, never the server's message.
 fn told(error: &object_store::Error) -> String {
     use object_store::Error;
     let kind = match error {
@@ -376,19 +376,19 @@ fn told(error: &object_store::Error) -> String {
     io.map_or_else(|| kind.to_owned(), |io| format!("{kind} ({})", io.kind()))
 }
 
-/// `photos/ab/abcdef01-…`: in 256 folders by the first two digits, because one folder of a million
-/// files makes backups crawl, and its lock is what uploads would wait for.
+/// Object name, `photos/ab/abcdef01-…`: sharded over 256 prefixes by the first two digits, because one folder of a
+/// million files makes backups crawl, and uploads would wait for its lock.
 fn path(key: PhotoKey) -> Path {
     let name = key.0.to_string();
     Path::from_iter([PREFIX, &name[..2], &name])
 }
 
-/// A photo that is moved to another name, or a record that is given another's photo, does not open.
+/// Associated data (AAD): a photo that is moved to another name, or given to another record, does not decrypt.
 fn associated(key: PhotoKey, owner: Uuid) -> Vec<u8> {
     [b"photo".as_slice(), key.0.as_bytes(), owner.as_bytes()].concat()
 }
 
-/// Runs one call of the object store within its time.
+/// Runs one call of the object store under the deadline.
 async fn within<T>(
     call: impl Future<Output = Result<T, object_store::Error>>,
 ) -> Result<T, PhotosError> {
@@ -396,7 +396,7 @@ async fn within<T>(
     Ok(answer.map_err(|_| PhotosError::Late)??)
 }
 
-/// Measures a call of the object store; `open` decrypts as well, and encrypting comes before `put`.
+/// Measures latency and outcome of a call; `open` includes decryption, while encryption comes before `put`.
 async fn measured<T>(
     operation: &'static str,
     call: impl Future<Output = Result<T, PhotosError>>,

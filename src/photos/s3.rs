@@ -1,4 +1,4 @@
-//! Photos on an S3 server: its settings, and how it is asked.
+//! The S3 client: its settings, timeouts and retries.
 
 use std::time::Duration;
 
@@ -62,17 +62,17 @@ pub enum S3Style {
     Host,
 }
 
-/// How long one attempt may take; what is left of [`DEADLINE`] is for another.
+/// Request timeout of one attempt; what is left of [`DEADLINE`] is for a retry.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-/// How long a connection may take to come about.
+/// Connect timeout.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// Plain puts, gets, lists and deletes of one whole object: servers differ in everything else, so there
-/// is no put-if-absent, no multipart upload, no delete of many and no tag.
+/// The client of a bucket. Plain puts, gets, lists and deletes of one whole object: S3-compatible servers differ in
+/// everything else, so there is no put-if-absent, no multipart upload, no bulk delete and no object tag.
 pub(super) fn bucket_of(s3: &S3, bucket: &str) -> Result<impl ObjectStore, object_store::Error> {
-    // Building the client needs one for https, and the process may have none yet. One that is there
-    // already is as good.
+    // An https client needs the process's crypto provider, and there may be none yet. One that is installed already
+    // is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)

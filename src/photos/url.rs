@@ -1,4 +1,4 @@
-//! Where photos are, as a setting says it.
+//! Where photos are: the setting, parsed.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -9,13 +9,13 @@ use crate::foundation::path::local_path;
 /// Where photos are, parsed from `PADRON_PHOTOS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PhotosUrl {
-    /// `file:PATH`: a local folder, made when absent.
+    /// `file:PATH`: a local folder, created when absent.
     File(PathBuf),
     /// `s3://BUCKET` or `s3://BUCKET/PREFIX`: a bucket, which must be there.
     S3 {
         /// Its name.
         bucket: String,
-        /// What the name of every object begins with; may be empty.
+        /// Prefix of every object name; may be empty.
         prefix: Path,
     },
 }
