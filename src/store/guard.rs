@@ -1,5 +1,5 @@
-//! What stands before every store: it lets nothing through until the store is known to hold the register
-//! that the key file belongs to, and measures every call.
+//! A decorator around every store: it lets no call through until the store is known to hold the register that the key
+//! file belongs to, and measures latency and outcome of every call.
 
 use std::{
     sync::Arc,
@@ -22,15 +22,15 @@ use crate::{
     foundation::seal::{KeyId, Tag},
 };
 
-/// How long a call waits for a store that was away since the start.
+/// Timeout for admission, where a call meets a store that has been unavailable since the start.
 const ADMISSION: Duration = Duration::from_secs(8);
 
-/// What a store must be before anything gets through.
+/// What the admission check demands of a store.
 #[derive(Clone, Debug)]
 pub struct Admission {
     /// Fingerprint of the key file.
     pub keyring: Tag,
-    /// The keys of the key file; the last one seals.
+    /// The ids of the key file's keys; the last one encrypts.
     pub keys: Vec<KeyId>,
     /// Which register it must hold.
     pub register: Expected,
@@ -39,7 +39,7 @@ pub struct Admission {
 /// Which register a store must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// Any; one that holds none yet begins a new one.
+    /// Any; in one that holds none yet, a new one is created.
     Any,
     /// This one, whose keys or photos are here; a store that holds none has lost it.
     This(Uuid),
@@ -47,9 +47,8 @@ pub enum Expected {
     CopyOf(Uuid),
 }
 
-/// A store that is asked, before anything gets through, whether it is the right one.
-///
-/// A store that is away at the start is asked at the first call that reaches it.
+/// A store behind an admission check, which is made once: at the start, or at the first call that reaches a store
+/// that was unavailable then.
 pub struct Guard {
     store: Arc<dyn Store>,
     admission: Admission,
@@ -67,8 +66,8 @@ impl Guard {
         }
     }
 
-    /// Asks the store, once, whether it holds the register that these keys belong to, and begins one
-    /// where none is missed.
+    /// The admission check, made once: asks the store whether it holds the register that these keys belong to, and
+    /// creates one where none is missed.
     ///
     /// # Errors
     /// [`StoreError::ForeignKeys`] or [`StoreError::Unusable`] when it does not, or whatever kept the
@@ -108,7 +107,7 @@ impl Guard {
                 None => Ok(()),
             }
         };
-        // Before the claim, which would add a key to it.
+        // Checked before the claim, which would add a key to the register.
         known.as_ref().map(check).transpose()?;
         let key = own.keys.last().copied();
         let claim = Claim {
@@ -126,7 +125,8 @@ impl Guard {
         operation: &'static str,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        // One asks after the other, so that those behind would wait for all before them.
+        // `OnceCell` runs one initialiser at a time: without this timeout callers would queue behind each failed
+        // attempt.
         let admitted = tokio::time::timeout(ADMISSION, self.admit()).await;
         admitted.unwrap_or_else(|_| {
             Err(StoreError::Unavailable("it is away since the start".into()))

@@ -1,8 +1,9 @@
-//! The records: what a store promises, and how one is opened from a URL.
+//! The record tier: the contract of a store, and how one is opened from a URL.
 //!
-//! Intake, the board, the report and the sweep call it through `Arc<dyn Store>`. It sees only sealed
-//! people and keyed tags, and knows nothing of HTTP. The words of each promise below are what the
-//! cases in `tests/backends` check of every backend.
+//! Called by the modules of `app` through `Arc<dyn Store>`, opened by `server`. A store holds each
+//! person as ciphertext (`Sealed`, a box) and compares by keyed hashes (`Tag`, a *blind index*) under its unique
+//! indexes. It never decrypts, never sees a key and knows nothing of HTTP. The cases in `tests/backends` check every
+//! backend against the sentences of this contract.
 
 mod guard;
 mod mongo;
@@ -28,90 +29,90 @@ use crate::{
     },
 };
 
-/// How many rows a block of a report holds at most.
+/// Most rows of one block of a snapshot.
 pub const BLOCK_ROWS: usize = 512;
 
-/// Why a store did not answer.
+/// Why a call of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached or refuses work; nothing was changed.
+    /// It cannot be reached or refuses work; nothing was changed, so a retry is safe.
     #[error("the record store is away: {0}")]
     Unavailable(#[source] Cause),
-    /// A write was sent and its outcome is not known.
+    /// A write was sent and its outcome is unknown, as after a timeout: it may be stored.
     #[error("the record store did not say whether it wrote: {0}")]
     Uncertain(#[source] Cause),
-    /// What it holds is not what was written.
+    /// A stored value does not parse: it is not what was written.
     #[error("the record store holds something unreadable: {0}")]
     Corrupt(#[source] Cause),
-    /// Its records were sealed with the keys of another file.
+    /// Its records were encrypted with the keys of another key file.
     #[error("the record store was sealed with another key file")]
     ForeignKeys,
-    /// It stays so until somebody mends the setting or the store.
+    /// A lasting failure: no retry helps until somebody mends the setting or the store.
     #[error("the record store cannot be used: {0}")]
     Unusable(#[source] Cause),
 }
 
-/// What a backend said; never shown to a client.
+/// A backend's own error; never shown to a client.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// What became of an insert. Uniqueness is decided by the store's indexes, so of any number of
-/// racing inserts exactly one is [`Inserted::New`].
+/// What became of an insert. Uniqueness is decided by the store's unique indexes, so of any number of concurrent
+/// inserts exactly one is [`Inserted::New`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Inserted {
-    /// It is stored, and on disk.
+    /// It is stored, durably.
     New,
-    /// Nothing was stored: this record bears the same idempotency tag.
+    /// Nothing was stored: this record has the same idempotency tag (keyed hash of the idempotency key).
     SameKey(Box<Registration>),
-    /// Nothing was stored: some record bears the same document tag.
+    /// Nothing was stored: some record has the same document tag (keyed hash of the document's type and number).
     SameDocument,
-    /// Nothing was stored: some record bears the same reference; try another.
+    /// Nothing was stored: some record has the same reference; retry with another.
     SameReference,
 }
 
 /// What a report needs of a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// What stands in clear.
+    /// The plaintext fields.
     pub envelope: Envelope,
-    /// The person, closed beside `envelope`.
+    /// The person, encrypted with `envelope` as associated data.
     pub sealed: Sealed,
 }
 
 /// Which register a store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Register {
-    /// Drawn when it was begun; its copies keep it.
+    /// Drawn at random when the register is created; its copies keep it.
     pub id: Uuid,
-    /// Fingerprint of the key file that its records are sealed with.
+    /// Fingerprint (keyed hash) of the key file that its records are encrypted with.
     pub keyring: Tag,
-    /// Every key that ever sealed records of it, in no order.
+    /// Ids of every key that ever encrypted records of it, in no order.
     pub keys: Vec<KeyId>,
-    /// Registrations erased since it was begun.
+    /// Registrations erased since it was created.
     pub erased: u64,
 }
 
-/// Whose a store shall be.
+/// Which register a store is to hold, under which keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
-    /// The register's id, if it is begun now.
+    /// The register's id, if it is created now.
     pub id: Uuid,
     /// Fingerprint of the key file.
     pub keyring: Tag,
-    /// The key that seals from now on.
+    /// The key that encrypts from now on.
     pub key: KeyId,
 }
 
-/// One moment of the store.
+/// A consistent read snapshot of the store.
 pub struct Snapshot {
-    /// Which of two moments is later.
+    /// Which of two snapshots is later: the one with the greater number.
     pub sequence: u64,
-    /// When, by the store's own clock, which all replicas share; never later than the moment itself.
+    /// When it was taken, by the store's own clock, which all replicas share; never later than the snapshot itself.
     pub as_of: Timestamp,
     /// Registrations per city; cities without any are absent.
     pub counts: BTreeMap<CityCode, u64>,
-    /// The rows that `counts` counts, in order of (city, id), in blocks of 1 to [`BLOCK_ROWS`] rows.
-    /// The channel holds few blocks, so that a slow reader slows the store; dropping it stops the
-    /// reading. It closes after the last row or after the first error.
+    /// The rows that `counts` counts, in order of (city, id), in blocks of 1 to [`BLOCK_ROWS`] rows. The channel is
+    /// bounded: a slow reader slows the store down (backpressure), and dropping the receiver stops the reading. It
+    /// closes after the last row or after the first error.
     pub blocks: mpsc::Receiver<Result<Vec<Row>, StoreError>>,
 }
 
@@ -126,53 +127,53 @@ impl Snapshot {
 /// Somebody who signed in, or a sign-in code that was not used yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Keyed fingerprint of the token; the token itself is only with the browser.
+    /// Keyed hash of the token; the token itself is only with the browser.
     pub tag: Tag,
     /// Who it is, for the audit line.
     pub actor: String,
-    /// When it stops being good.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
 /// The registrations.
 #[async_trait]
 pub trait Records: Send + Sync + 'static {
-    /// Stores a registration, durably, or tells which unique tag is taken. When both the idempotency
-    /// tag and another are taken, the answer is [`Inserted::SameKey`]. A record with the same id as
-    /// `registration` is itself: an insert that is sent again succeeds.
+    /// Stores a registration durably, or returns which unique index refused it. When both the idempotency tag and
+    /// another are taken, the answer is [`Inserted::SameKey`]. Idempotent: a record with the same id as
+    /// `registration` is itself, so a retried insert succeeds.
     async fn insert(&self, registration: &Registration) -> Result<Inserted, StoreError>;
 
     /// The registration with this reference.
     async fn find(&self, reference: Reference) -> Result<Option<Registration>, StoreError>;
 
-    /// Removes the registration with this reference, durably, and returns it. Its tags are free again;
-    /// of any number of racing calls exactly one gets it.
+    /// Removes the registration with this reference, durably, and returns it. Its tags are free again; of any number
+    /// of concurrent calls exactly one gets it.
     async fn erase(&self, reference: Reference) -> Result<Option<Registration>, StoreError>;
 
-    /// Those of `keys` that no record names.
+    /// Those of `keys` that no record names: orphaned photos.
     async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError>;
 }
 
-/// Moments of the store. Which of two is later says their sequence number, which grows with every
-/// insert and every erasure and depends on no clock that anybody may set.
+/// Read snapshots. Which of two is later is decided by a sequence number, which grows with every insert and every
+/// erasure and depends on no wall clock that anybody may set.
 #[async_trait]
 pub trait Snapshots: Send + Sync + 'static {
-    /// The rows of one city or of all, as they stand at one moment after the call; what is written
-    /// later is in neither the counts nor the rows.
+    /// The rows of one city or of all in one snapshot, taken after the call; later writes are in neither the counts
+    /// nor the rows.
     async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError>;
 
-    /// Registrations per city at one moment after the call, as [`Snapshots::rows`] counts them.
+    /// Registrations per city in one snapshot, taken after the call, as [`Snapshots::rows`] counts them.
     async fn totals(&self) -> Result<Counted, StoreError>;
 }
 
-/// The saved board.
+/// The saved board, under optimistic concurrency control by its version.
 #[async_trait]
 pub trait Boards: Send + Sync + 'static {
     /// The saved board, if its version is above `version`.
     async fn board(&self, version: u64) -> Result<Option<Totals>, StoreError>;
 
-    /// Saves the board if its version is the one after the saved one (1 when none is); of any number
-    /// of racing saves of one version exactly one is `true`.
+    /// Saves the board if its version is the one after the saved one (1 when none is). A compare-and-swap: of any
+    /// number of concurrent saves of one version exactly one is `true`.
     async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError>;
 }
 
@@ -185,32 +186,31 @@ pub trait Sessions: Send + Sync + 'static {
     /// The session with this tag, unless it has expired at `now`.
     async fn session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError>;
 
-    /// Removes a session that has not expired at `now`; of any number of racing calls exactly one
-    /// gets it.
+    /// Removes a session that has not expired at `now`; of any number of concurrent calls exactly one gets it.
     async fn end_session(&self, tag: &Tag, now: Timestamp) -> Result<Option<Session>, StoreError>;
 }
 
-/// A whole record store. What needs only a part of it names that part.
+/// A whole record store. A consumer that needs only a part of it takes that trait.
 #[async_trait]
 pub trait Store: Records + Snapshots + Boards + Sessions {
     /// Which register this is; `None` before the first claim.
     async fn register(&self) -> Result<Option<Register>, StoreError>;
 
-    /// Makes this the register that `claim` names, unless it is one already, and returns which it is.
-    /// The sealing key of the claim is remembered when it is that very register's.
+    /// Makes this the register that `claim` names, unless the store holds one already, and returns which it is;
+    /// idempotent. The key of the claim is remembered when it is that very register's.
     async fn claim(&self, claim: &Claim) -> Result<Register, StoreError>;
 
-    /// Whether the store answers and takes writes; it makes one.
+    /// Health check: whether the store answers and takes writes; it makes one.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// Finishes what was begun and lets go; called once, last.
+    /// Graceful shutdown: finishes the calls under way, then releases connections and threads; called once, last.
     async fn close(&self);
 }
 
 /// Where a store is, parsed from `PADRON_STORE`.
 #[derive(Clone, Debug)]
 pub enum StoreUrl {
-    /// `sqlite:PATH`: an embedded database file, made when absent.
+    /// `sqlite:PATH`: an embedded database file, created when absent.
     Sqlite(PathBuf),
     /// `mongodb://…`: a replica set that any number of replicas share. It holds a password.
     Mongo(SecretString),
@@ -235,7 +235,8 @@ impl FromStr for StoreUrl {
                 Ok(path) => Ok(Self::Sqlite(path)),
                 Err(fault) => Err(format!("sqlite:PATH, for example sqlite:data/padron.db: {fault}")),
             },
-            // Looked at when it is opened: what refuses a setting here would show the password.
+            // Parsed when it is opened: the parser of the settings shows a value that it refuses, here with its
+            // password.
             Some(("mongodb", _)) => Ok(Self::Mongo(url.into())),
             Some(("mongodb+srv", _)) => Err(
                 "mongodb+srv:// is not looked up; name the servers: mongodb://USER:PASSWORD@HOST,HOST/DATABASE?replicaSet=NAME".into(),
@@ -254,11 +255,11 @@ impl fmt::Display for StoreUrl {
     }
 }
 
-/// Opens a store and makes its tables. A server that is away is no error: it is looked for again by
-/// every call, and its tables are made when it comes.
+/// Opens a store and creates its schema. An unreachable server is no error: every call tries it anew, and the schema
+/// is created once it answers.
 ///
 /// # Errors
-/// When it cannot be opened or made.
+/// When it cannot be opened or created.
 pub async fn connect(url: &StoreUrl) -> Result<Arc<dyn Store>, StoreError> {
     match url {
         StoreUrl::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::open(path.clone()).await?)),
@@ -266,10 +267,10 @@ pub async fn connect(url: &StoreUrl) -> Result<Arc<dyn Store>, StoreError> {
     }
 }
 
-/// Opens a SQLite store that commits every write alone: what group commit is measured against.
+/// Opens a SQLite store that commits every write alone: the baseline that group commit is measured against.
 ///
 /// # Errors
-/// When it cannot be opened or made.
+/// When it cannot be opened or created.
 #[doc(hidden)]
 pub async fn connect_without_group_commit(path: PathBuf) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(sqlite::Sqlite::open_with_group(path, 1).await?))

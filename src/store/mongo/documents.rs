@@ -1,6 +1,6 @@
-//! Registrations, rows and sessions as documents, and back.
+//! The mapping of registrations, rows and sessions to BSON documents and back.
 //!
-//! What a registration lacks is left out, never null: the sparse indexes go by that.
+//! What a registration lacks is left out, never null: the sparse unique indexes go by that.
 
 use jiff::Timestamp;
 use mongodb::bson::{
@@ -96,7 +96,7 @@ pub(super) fn registration(document: &RawDocument) -> Result<Registration, Store
     })
 }
 
-/// What a report asks for; [`row`] reads it.
+/// The projection of a report's query; [`row`] reads it.
 pub(super) fn row_fields() -> Document {
     doc! {
         "_id": 1, "reference": 1, "city": 1, "registered_at": 1, "sealed": 1, "photo.key": 1,
@@ -129,8 +129,7 @@ pub(super) fn session(document: &RawDocument) -> Result<Session, StoreError> {
     })
 }
 
-/// A document whose fields are of the right type, or [`StoreError::Corrupt`]. The error names the
-/// field and never what is in it.
+/// Typed access to a document's fields, or [`StoreError::Corrupt`]. The error names the field and never its value.
 pub(super) struct Fields<'a>(pub(super) &'a RawDocument);
 
 impl<'a> Fields<'a> {
@@ -201,7 +200,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Of either width: sums and counts come in the smaller one that holds them.
+    /// Of 32 or 64 bits: sums and counts come in the smaller width that holds them.
     pub(super) fn number(&self, name: &str) -> Result<i64, StoreError> {
         self.read(name, |value| {
             value.as_i64().or_else(|| value.as_i32().map(i64::from))

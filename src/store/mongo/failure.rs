@@ -1,7 +1,7 @@
-//! What the driver's errors mean, and how they are told.
+//! Classifies the driver's errors: transient or lasting, certain or uncertain, and what of them may be logged.
 //!
-//! A server's own words may hold what was written: a conflict names the key, a refused document is
-//! shown field by field. So only kinds, codes and the names of codes leave this module.
+//! A server's error message may hold what was written: a conflict names the key, a refused document is shown field by
+//! field. So only kinds, labels, codes and the names of codes leave this module.
 
 use std::fmt::Write as _;
 
@@ -11,11 +11,11 @@ use mongodb::error::{
 
 use crate::store::{Cause, StoreError};
 
-/// A unique index refused a document.
+/// Error code of a unique index that refused a document.
 const DUPLICATE_KEY: i32 = 11000;
 
-/// What stays so until somebody mends the database, its users or the URL: a command or an option that the
-/// server does not know, a user without rights, an index or a collection in the way.
+/// Error codes that no retry mends, until somebody mends the database, its users or the URL: a command or an option
+/// that the server does not know, missing rights, an index or a collection in the way.
 const LASTING: [i32; 16] = [
     2,
     9,
@@ -35,12 +35,12 @@ const LASTING: [i32; 16] = [
     DUPLICATE_KEY,
 ];
 
-/// The error of something that changes nothing.
+/// The error of a read: nothing was changed.
 pub(super) fn of_read(error: &Error) -> StoreError {
     StoreError::Unavailable(cause(error))
 }
 
-/// The error of something that may have changed what is stored.
+/// The error of a write, which may be stored all the same.
 pub(super) fn of_write(error: &Error) -> StoreError {
     if may_have_written(error) {
         StoreError::Uncertain(cause(error))
@@ -54,7 +54,7 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
         ErrorKind::Write(WriteFailure::WriteError(refused)) if refused.code == DUPLICATE_KEY)
 }
 
-/// Whether it may go well a little later, against the same or another server.
+/// Whether a retry may succeed, against the same or another server.
 pub(super) fn is_transient(error: &Error) -> bool {
     match &*error.kind {
         ErrorKind::Command(refused) => !LASTING.contains(&refused.code),
@@ -69,14 +69,14 @@ pub(super) fn is_transient(error: &Error) -> bool {
     }
 }
 
-/// Whether a write that failed so may be stored all the same. The driver repeats a write once and tells
-/// of either attempt, so that only what is sure of both says no.
+/// Whether a failed write may be stored all the same. The driver retries a write once and reports the error of either
+/// attempt, so that only what rules both out says no.
 pub(super) fn may_have_written(error: &Error) -> bool {
     if error.contains_label(NO_WRITES_PERFORMED) {
         return false;
     }
     match &*error.kind {
-        // Its label is that of a connection that was never made.
+        // This label marks a connection that was never established.
         ErrorKind::Io(_) => !error.contains_label(SYSTEM_OVERLOADED_ERROR),
         ErrorKind::ServerSelection { .. }
         | ErrorKind::Authentication { .. }
@@ -86,14 +86,14 @@ pub(super) fn may_have_written(error: &Error) -> bool {
         | ErrorKind::SessionsNotSupported
         | ErrorKind::Shutdown
         | ErrorKind::Write(WriteFailure::WriteError(_)) => false,
-        // `ConnectionPoolCleared` among them: of a connection that was waited for, or of one that was given
-        // up while the write was on its way, which cannot be told apart. And whatever the server says
-        // instead of obeying: it may be about the second attempt.
+        // `ConnectionPoolCleared` among them: of a connection that was waited for, or of one that was closed with the
+        // write in flight, which cannot be told apart. And any error of the server: it may be about the retry of a
+        // write that was stored.
         _ => true,
     }
 }
 
-/// What may be told of an error.
+/// What may be logged of an error.
 pub(super) fn cause(error: &Error) -> Cause {
     let mut told = match &*error.kind {
         ErrorKind::ServerSelection { .. } => "no server can be reached".to_owned(),
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_server_that_refuses_a_command_may_have_obeyed_the_attempt_before() {
-        // Stopping, no rights, a key that it has not read again after its restart.
+        // Shutdown in progress, unauthorised, a signing key that was not loaded again after a restart.
         for code in [11600, 13, 211] {
             assert!(may_have_written(&refused(code)), "{code}");
             assert!(

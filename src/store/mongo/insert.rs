@@ -1,4 +1,4 @@
-//! Storing a registration once, through failovers and lost answers.
+//! The idempotent insert of a registration, with retries through failovers and lost replies.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ use crate::{
     store::{Inserted, StoreError},
 };
 
-/// Between two attempts.
+/// Pause before a retry.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Inserts, and sends it again until `last_attempt` while that may help: a row that meets itself is
-/// stored. An answer that nothing was stored, or that it was, is of what a majority has.
+/// Inserts, and retries until `last_attempt` while that may help. Idempotent: a retry that conflicts with its own row
+/// is stored. An answer that nothing was stored, or that it was, is of what a majority has.
 pub(super) async fn insert(
     registrations: &Collection<RawDocumentBuf>,
     new: &Registration,
@@ -37,13 +37,14 @@ pub(super) async fn insert(
             Ok(_) => return Ok(Inserted::New),
             Err(refused) if is_duplicate(&refused) => match conflict(registrations, new).await {
                 Ok(Some(inserted)) => return inserted,
-                // Whoever is in the way is not on a majority yet, this very row perhaps, or was erased since.
+                // The record in the way, this very row perhaps, is not visible to a majority yet, or was erased
+                // since.
                 Ok(None) => {
                     may_be_stored = true;
                     refused
                 }
                 Err(error) => {
-                    // It may be this very row, from an attempt before.
+                    // The conflict may be with this very row, from an earlier attempt.
                     may_be_stored = true;
                     error
                 }
@@ -65,7 +66,7 @@ pub(super) async fn insert(
     }
 }
 
-/// What became of an insert that met a unique index, by the record that is in its way.
+/// Resolves a duplicate-key error: what became of the insert, by the record that is in its way.
 async fn conflict(
     registrations: &Collection<RawDocumentBuf>,
     new: &Registration,
@@ -86,7 +87,7 @@ async fn conflict(
     Ok(None)
 }
 
-/// In this order whichever filter found `known`, which may have come in between two of them.
+/// In this order whichever filter found `known`, which a concurrent insert may have stored between two of them.
 fn verdict(known: Registration, new: &Registration) -> Inserted {
     let same = |one: Option<Tag>, other: Option<Tag>| one.is_some() && one == other;
     if known.id == new.id {

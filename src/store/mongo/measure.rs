@@ -1,9 +1,9 @@
-//! What the driver tells of its commands and connections, as metrics.
+//! The driver's events, as metrics of its commands and of its connection pool.
 
 use metrics::{gauge, histogram};
 use mongodb::event::{cmap::CmapEvent, command::CommandEvent};
 
-/// The commands that are sent from here; what the driver sends by itself is `other`.
+/// Label values: the commands that padron sends; what the driver sends by itself is `other` (bounded cardinality).
 const COMMANDS: [&str; 12] = [
     "aggregate",
     "collMod",

@@ -1,9 +1,10 @@
-//! Records in MongoDB: the tier that any number of replicas share.
+//! The shared backend: records in a MongoDB replica set, for any number of padron's replicas.
 //!
-//! Every write is on a majority's disks before it is told, and every read is of what a majority has.
-//! The driver must be awaited to its end and has no time limit of its own, so each call runs in a
-//! task, and whoever asked waits for it so long and no longer. A server that is away is looked for by
-//! each call anew; the collections are made by the first that finds it.
+//! Owns the client with its connection pool, the collections and their indexes; called only through the traits of
+//! `store`. A write is acknowledged once a majority has it in its journal (write concern), and a read sees only what
+//! a majority has (read concern). The driver is not cancel-safe and has no timeout of its own for a whole operation,
+//! so each call runs in a task, and the caller waits for it up to a deadline and no longer. An unreachable server is
+//! tried anew by each call; the collections are created by the first that finds it. It never decrypts.
 
 mod documents;
 mod failure;
@@ -47,22 +48,21 @@ use crate::{
     },
 };
 
-/// How long a caller waits.
+/// Deadline of a call.
 const DEADLINE: Duration = Duration::from_secs(8);
 
-/// How long a caller waits for a count, which visits every registration.
+/// Deadline of a count, which visits every registration.
 const COUNTING: Duration = Duration::from_mins(1);
 
-/// How long a server is looked for; the last attempt of an insert begins so long before the deadline.
+/// Server-selection timeout; the last retry of an insert begins so long before the deadline.
 const SELECTION: Duration = Duration::from_secs(3);
 
-/// Calls under way: those without a connection wait inside the driver, which sets them no bound.
+/// Concurrency limit of calls, because the wait queue of the driver's connection pool is unbounded.
 const CALLS: usize = 256;
 
-/// Between two looks at what is not on a majority yet.
+/// Polling interval while a claim is not visible to a majority yet.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The shared store.
 pub(super) struct Mongo {
     client: Client,
     collections: Collections,
@@ -81,7 +81,7 @@ struct Collections {
 }
 
 impl Mongo {
-    /// Makes the collections, unless the server is away.
+    /// Creates the collections, unless the server is unreachable.
     pub(super) async fn open(url: &SecretString) -> Result<Self, StoreError> {
         let options = options(url).await?;
         let name = options.default_database.as_deref().unwrap_or("padron");
@@ -120,7 +120,8 @@ impl Mongo {
         self.prepared.get_or_try_init(prepare).await.map(drop)
     }
 
-    /// Runs `work` in a task, and waits `limit` for it; `late` is what the caller is told then.
+    /// Runs `work` in a task and waits for it up to `limit`; on a timeout the caller gets `late`, while the task runs
+    /// on to its end.
     async fn run<T, F>(
         &self,
         limit: Duration,
@@ -142,7 +143,7 @@ impl Mongo {
             }
         };
         let admitted = timeout_at(deadline, begin).await;
-        // Nothing was sent so far.
+        // No operation was sent so far, so a timeout here leaves nothing uncertain.
         let call = admitted.unwrap_or_else(|_| Err(StoreError::Unavailable(told())))?;
         let work = work(self.collections.clone());
         let working = async move {
@@ -174,11 +175,11 @@ impl Mongo {
     }
 }
 
-/// Why the collections are not made.
+/// Why the collections are not ready.
 enum Unready {
-    /// The server is away.
+    /// A transient failure, such as an unreachable server: a retry may help.
     Away(StoreError),
-    /// What is there is in the way, or the server lets nobody in.
+    /// A lasting one: what is there conflicts, or the server denies access.
     Refused(StoreError),
 }
 
@@ -223,7 +224,7 @@ impl Records for Mongo {
             let erased = at.registrations.find_one_and_delete(filter).await;
             let erased = erased.map_err(|error| of_write(&error))?;
             if erased.is_none() {
-                // Another call was first.
+                // A concurrent erasure was first: its count stands, this one is taken back.
                 let counted = register
                     .update_one(
                         doc! { "_id": COUNTERS },
@@ -349,7 +350,7 @@ impl Sessions for Mongo {
             let removed = sessions.delete_many(expired).await;
             removed.map_err(|error| of_write(&error))?;
             match sessions.insert_one(added).await {
-                // Nobody else has this tag: it was sent twice.
+                // Tags of sessions are unique: a duplicate is this one, sent twice by a retry.
                 Err(error) if !is_duplicate(&error) => Err(of_write(&error)),
                 _ => Ok(()),
             }
@@ -396,7 +397,7 @@ impl Store for Mongo {
                 documents::binary(claim.key.as_bytes()),
             );
             while Instant::now() < last_look {
-                // Another register has the one id already, so that this one cannot be put beside it.
+                // The `_id` is fixed: beside a claim of another register, this upsert is a duplicate key.
                 let own = doc! { "_id": REGISTER, "register": &id, "keyring": &keyring };
                 let claimed = claims
                     .update_one(own, doc! { "$addToSet": { "keys": &key } })
@@ -409,7 +410,7 @@ impl Store for Mongo {
                 if let Some(register) = read_register(&at.register).await? {
                     return Ok(register);
                 }
-                // Whoever was first is not on a majority yet.
+                // The claim that won is not visible to a majority yet: retry.
                 sleep(PAUSE).await;
             }
             Err(StoreError::Unavailable(
@@ -434,16 +435,16 @@ impl Store for Mongo {
     async fn close(&self) {
         self.calls.close();
         self.tasks.close();
-        // What has not ended by then hangs, and ends with the connections.
+        // A task that has not ended by the deadline hangs, and ends with its connection.
         let _ = timeout(DEADLINE, self.tasks.wait()).await;
         self.client.clone().shutdown().immediate(true).await;
     }
 }
 
-/// The one document of `board`.
+/// The `_id` of the one document of `board`.
 const BOARD: &str = "board";
 
-/// The documents of `register`: which it is, what it counts, and what a ping writes.
+/// The `_id`s of the documents of `register`: which it is, what it counts, and what a ping writes.
 const REGISTER: &str = "register";
 const COUNTERS: &str = "counters";
 const PING: &str = "ping";

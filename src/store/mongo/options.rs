@@ -1,4 +1,4 @@
-//! How the driver is set up.
+//! The driver's options: timeouts, connection pool, read and write concern.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{SELECTION, measure};
 use crate::store::StoreError;
 
-/// How often the server is asked for a sign of life. A connection that went dumb is given up when
-/// that and [`CONNECT`] have passed, so that the deadline leaves time for another.
+/// Heartbeat interval of the driver's monitor. A connection that went silent is given up when this and the connect
+/// timeout, [`CONNECT`], have passed, so that the deadline leaves time for a retry on another.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// How long a majority may take to confirm a write.
+/// Write-concern timeout (`wtimeout`): how long a majority may take to confirm a write.
 const MAJORITY: Duration = Duration::from_secs(5);
 
-/// Connections to each server.
+/// Size of the connection pool to each server, and the idle timeout of a connection in it.
 const CONNECTIONS: u32 = 50;
 const IDLE: Duration = Duration::from_mins(1);
 
-/// What the URL says, and for what it does not say, what suits a service. How safe a write is and
-/// what a read sees are not the URL's to say.
+/// The options of the URL, with a service's defaults for what it leaves out. Durability (write concern) and
+/// consistency (read concern, read preference) are fixed: they are not the URL's to say.
 pub(super) async fn options(url: &SecretString) -> Result<ClientOptions, StoreError> {
-    // The driver's own words may hold a part of the password.
+    // The driver's error message may hold a part of the password.
     let parsed = ClientOptions::parse(url.expose_secret()).await;
     let mut options = parsed.map_err(|_| {
         StoreError::Unusable(

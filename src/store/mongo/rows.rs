@@ -1,8 +1,8 @@
-//! One moment of the store: counts, then rows, read in one snapshot session.
+//! A read snapshot: counts, then rows, read in one snapshot session.
 //!
-//! MongoDB fixes the moment of a session at its first read. SecantusDB, on which most of this is
-//! tested, fixes it anew for each command, so that a report amid writes may find other rows than it
-//! counted; it is then cut and never wrong.
+//! MongoDB fixes the snapshot of a session at its first read. SecantusDB, on which most of this is tested, takes a
+//! new one for each command, so that a report amid writes may find other rows than it counted; it is then cut and
+//! never wrong.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -28,10 +28,10 @@ use crate::{
     store::{BLOCK_ROWS, Row, StoreError},
 };
 
-/// Blocks that the store may be ahead of its reader.
+/// Capacity of the bounded channel of blocks: how far the store may read ahead of the report.
 pub(super) const BLOCKS_AHEAD: usize = 4;
 
-/// A moment of the store, open for reading.
+/// A read snapshot, its rows open for reading.
 pub(super) struct Moment {
     pub(super) sequence: u64,
     pub(super) as_of: Timestamp,
@@ -39,8 +39,8 @@ pub(super) struct Moment {
     pub(super) rows: Reading,
 }
 
-/// Fixes a moment of one city or of all, counts, and begins to read the rows; the server may take
-/// `limit` to count.
+/// Takes a snapshot of one city or of all, counts, and opens the cursor of the rows; `limit` is the server's timeout
+/// for the count.
 pub(super) async fn moment(
     registrations: &Collection<RawDocumentBuf>,
     city: Option<CityCode>,
@@ -81,15 +81,14 @@ pub(super) async fn totals(
     })
 }
 
-/// When a session reads. The set's cluster time is its sequence number: it never falls back, whatever
-/// the clock of a new primary says, and stays ahead where a clock once was.
+/// When a session reads. The replica set's cluster time (a logical clock) is the sequence number: it never falls
+/// back, whatever the wall clock of a new primary says, and stays ahead where such a clock once was.
 struct Fixed {
     sequence: u64,
     as_of: Timestamp,
 }
 
-/// A session whose reads are all of one moment, which its first read has fixed: that moment, and the
-/// counts.
+/// A snapshot session, whose first read has fixed the snapshot: its time, and the counts.
 async fn fix(
     registrations: &Collection<RawDocumentBuf>,
     city: Option<CityCode>,
@@ -126,7 +125,7 @@ async fn counts(
         .session(&mut *session)
         .with_type::<RawDocumentBuf>()
         .hint(Hint::Name(BY_CITY.to_owned()))
-        // Said here, because a session leaves the level of a collection as it is.
+        // Set here, because a session leaves the collection's read concern as it is.
         .read_concern(ReadConcern::snapshot())
         .max_time(limit)
         .await;
@@ -144,14 +143,14 @@ async fn counts(
     Ok(counts)
 }
 
-/// The rows of a moment.
+/// The cursor of a snapshot's rows, with its session.
 pub(super) struct Reading {
     cursor: SessionRawBatchCursor,
     session: ClientSession,
 }
 
 impl Reading {
-    /// Sends the rows; ends early when nobody listens.
+    /// Sends the rows at the receiver's pace (backpressure); ends early when the receiver was dropped.
     pub(super) async fn send(mut self, blocks: mpsc::Sender<Result<Vec<Row>, StoreError>>) {
         let mut batches = self.cursor.stream(&mut self.session);
         while let Some(batch) = batches.next().await {

@@ -1,6 +1,6 @@
-//! The collections, what a document in them must look like, and their indexes.
+//! The collections, their validators and their indexes.
 //!
-//! Made by whichever replica comes first; making them again changes nothing.
+//! Created by whichever replica comes first; idempotent.
 
 use mongodb::{
     Database, IndexModel,
@@ -17,31 +17,32 @@ pub(super) const BOARD: &str = "board";
 pub(super) const SESSIONS: &str = "sessions";
 pub(super) const REGISTER: &str = "register";
 
-/// Grows when documents change so that this version must move them; a database of a newer one is refused.
+/// Schema version: grows when documents change so that this version must migrate them; a database of a newer one is
+/// refused.
 const VERSION: i64 = 1;
 const SCHEMA: &str = "schema";
 
-/// Serves reports and counts.
+/// The index that serves reports and counts.
 pub(super) const BY_CITY: &str = "registrations_city_id";
 
 const NAMESPACE_EXISTS: i32 = 48;
 const INDEX_CONFLICTS: [i32; 2] = [85, 86];
 
-/// Why the database is not ready.
+/// Why the schema is not ready.
 pub(super) enum Unprepared {
-    /// Something could not be made or asked.
+    /// A command failed.
     Refused {
-        /// What.
+        /// What it was to create or to read.
         what: String,
-        /// Why.
+        /// The driver's error.
         error: Error,
     },
-    /// A newer padron has changed its documents.
+    /// A newer padron has migrated the documents.
     Newer(i64),
 }
 
 impl Unprepared {
-    /// Whether waiting may help; otherwise somebody must mend the database.
+    /// Whether a retry may help; otherwise somebody must mend the database.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Refused { error, .. } => is_transient(error),
@@ -81,7 +82,7 @@ impl From<Unprepared> for StoreError {
     }
 }
 
-/// Makes what is not there yet.
+/// Creates what is missing; idempotent.
 pub(super) async fn prepare(database: Database) -> Result<(), Unprepared> {
     let version = database.collection::<Document>(REGISTER);
     let asking = |error| Unprepared::Refused {
@@ -114,7 +115,7 @@ pub(super) async fn prepare(database: Database) -> Result<(), Unprepared> {
                 error,
             })?;
     }
-    // What moves the documents of an older version goes here, before its number.
+    // The migration of an older version's documents goes here, before its number.
     version
         .update_one(
             doc! { "_id": SCHEMA },
@@ -145,8 +146,8 @@ async fn make_collection(
     }
 }
 
-/// The unique ones decide what is registered twice. Those on what a record may lack are sparse, so
-/// that any number of records may lack it.
+/// The unique indexes decide what is registered twice. Those on optional fields are sparse, so that any number of
+/// records may lack the field.
 fn indexes() -> [(&'static str, Document, IndexOptions); 5] {
     let unique = || IndexOptions::builder().unique(true).build();
     let sparse = || IndexOptions::builder().unique(true).sparse(true).build();
@@ -171,7 +172,8 @@ fn indexes() -> [(&'static str, Document, IndexOptions); 5] {
     ]
 }
 
-/// Other fields are let through, so that a newer padron may write them before an older one is gone.
+/// Unknown fields are let through, so that a newer padron may write them before an older one is gone (rolling
+/// upgrade).
 fn validators() -> [(&'static str, Document); 4] {
     let schema = |required: &[&str], properties: Document| {
         doc! { "$jsonSchema": {

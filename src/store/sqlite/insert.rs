@@ -1,11 +1,11 @@
-//! Storing a registration once.
+//! The idempotent insert of a registration.
 
 use rusqlite::{OptionalExtension as _, Transaction, named_params};
 
 use super::schema::{self, Columns, read_registration};
 use crate::{domain::registration::Registration, foundation::seal::Tag, store::Inserted};
 
-/// Inserts, and on a conflict finds out which of the unique tags is taken.
+/// Inserts, and on a conflict finds out which unique index refused it.
 pub(super) fn insert(
     transaction: &Transaction<'_>,
     new: &Registration,

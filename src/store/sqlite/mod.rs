@@ -1,8 +1,9 @@
-//! Records in one SQLite file: the embedded tier.
+//! The embedded backend: records in one SQLite file with a write-ahead log.
 //!
-//! One writer thread commits whatever has queued up in one transaction (`writer`); readers take a
-//! connection of their own, and a report keeps one for the length of its snapshot. Several processes
-//! may share the file.
+//! Owns the file, its connections and its writer thread; called only through the traits of `store`. One writer thread
+//! commits whatever has queued up in one transaction (group commit, `writer`); short reads share a small connection
+//! pool on the blocking pool, and a report opens a connection of its own for its read snapshot. Several processes may
+//! share the file. It never decrypts, and never runs a query on the async runtime's threads.
 
 mod insert;
 mod rows;
@@ -38,19 +39,18 @@ use crate::{
     },
 };
 
-/// Connections for short reads; a report opens one of its own.
+/// Size of the connection pool for short reads; a report opens a connection of its own.
 const READERS: usize = 4;
 
-/// Blocks that a report's reader may be ahead of its writer.
+/// Capacity of a report's bounded channel: blocks that may be read ahead of it.
 const BLOCKS_AHEAD: usize = 4;
 
-/// Most writes that share a commit.
+/// Most writes of one group commit.
 const GROUP: usize = 256;
 
-/// The embedded store.
 pub(super) struct Sqlite {
     file: OpenFile,
-    /// Which register the file held when it was claimed.
+    /// Id of the register that the file held when it was claimed.
     register: OnceLock<Uuid>,
     writer: Writer,
     idle: Arc<Mutex<Vec<Connection>>>,
@@ -79,7 +79,7 @@ impl Sqlite {
         })
     }
 
-    /// Runs a short read on one of [`READERS`] connections.
+    /// Runs a short read on the blocking pool, with one of [`READERS`] pooled connections.
     async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -95,7 +95,7 @@ impl Sqlite {
                 .map_or_else(|| schema::open(file.path()), Ok)
                 .map_err(unavailable)?;
             let result = read(&mut connection).map_err(unavailable_or_corrupt)?;
-            // A connection whose read failed is dropped, so that the next one starts afresh.
+            // After an error the connection is dropped instead of pooled, so that the next read opens a fresh one.
             idle.lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(connection);
@@ -181,7 +181,7 @@ impl Snapshots for Sqlite {
                 send_rows(file.path(), city, counted, &blocks).map_err(unavailable_or_corrupt)
             });
             if let Err(error) = sending {
-                // Nobody is left to tell when the report is gone.
+                // Fails only when the report has dropped its receiver.
                 let _ = sent.blocking_send(Err(error));
             }
         });

@@ -1,4 +1,4 @@
-//! One moment of the file: counts, then rows, read in one transaction.
+//! A read snapshot: counts, then rows, read in one read transaction.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -28,7 +28,7 @@ pub(super) fn counts(
         .collect()
 }
 
-/// The number of the moment that a transaction reads.
+/// The sequence number of the snapshot that a transaction reads.
 pub(super) fn sequence(connection: &Connection) -> rusqlite::Result<u64> {
     let ask = "SELECT registered + erased FROM counters";
     connection
@@ -36,7 +36,8 @@ pub(super) fn sequence(connection: &Connection) -> rusqlite::Result<u64> {
         .query_row([], |row| row.get(0).map(i64::cast_unsigned))
 }
 
-/// Sends the sequence number and the counts, then the rows, of one read transaction; ends early when nobody listens.
+/// Sends the sequence number and the counts, then the rows, of one read transaction, at the receiver's pace
+/// (backpressure); ends early when a receiver was dropped.
 pub(super) fn send_rows(
     path: &Path,
     city: Option<CityCode>,
@@ -77,7 +78,7 @@ pub(super) fn send_rows(
         }
     }
     if !block.is_empty() {
-        // The report is gone when this fails, and so is the work.
+        // Fails only when the report has dropped its receiver.
         let _ = blocks.blocking_send(Ok(block));
     }
     Ok(())

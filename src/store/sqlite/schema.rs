@@ -1,4 +1,4 @@
-//! The tables, and how a registration becomes a row and back.
+//! The schema: tables, migrations and pragmas, and the mapping of a registration to a row and back.
 
 use std::{
     fs::{self, OpenOptions},
@@ -22,23 +22,23 @@ use crate::{
     store::{Cause, Register, Row, Session, StoreError},
 };
 
-/// What makes the tables of each version out of those of the one before; the first makes them. The
-/// version of a file is its `user_version`. One that was published is never changed: later ones
-/// follow it. By hand and not by a library, because several processes may open a file at once: the
-/// version is looked at in the transaction that changes it.
+/// Migrations: each makes the tables of its version out of those of the one before; the first creates them. The
+/// schema version of a file is its `user_version`. A published migration is never changed: later ones follow it. By
+/// hand and not by a library, because several processes may open a file at once: the version is read in the
+/// transaction that changes it.
 const MIGRATIONS: &[&str] = &[TABLES];
 
-/// How long a connection waits for another process's commit.
+/// Busy timeout: how long a connection waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes of the write-ahead log that stay when it is begun anew.
+/// Size to which the write-ahead log is truncated when it is reset after a checkpoint.
 const WAL_BYTES: u32 = 64 * 1024 * 1024;
 
-/// Rows lie in the order in which reports read them. `city_counts` is kept by triggers inside the
-/// same commit, so that neither a report nor the board counts the whole table.
+/// Rows are clustered in the order in which reports read them. `city_counts` is kept by triggers in the same
+/// transaction, so that neither a report nor the board scans the whole table.
 ///
-/// `counters` grows in the commits that change something: what was ever registered and erased tells
-/// how many there must be, and the two together are the number of a snapshot.
+/// `counters` grows in the transactions that change something: registered less erased tells how many rows there must
+/// be, and the two together are the sequence number of a snapshot.
 const TABLES: &str = "
 CREATE TABLE registrations (
     city TEXT NOT NULL,
@@ -109,7 +109,7 @@ macro_rules! registration_columns {
          photo_wrapped_key"
     };
 }
-/// Their places in an insert.
+/// Their named parameters in an insert.
 macro_rules! registration_values {
     () => {
         ":city, :id, :reference, :registered_at, :sealed, :document_tag, :idempotency_tag, :content_tag, \
@@ -127,12 +127,13 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     )?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // What is erased is overwritten, not only unlinked.
+    // Erased content is overwritten, not only unlinked.
     connection.pragma_update(None, "secure_delete", "ON")?;
     Ok(connection)
 }
 
-/// Unlike everything else, this does not wait by itself for another process that is opening the file.
+/// Switches the file to a write-ahead log. Unlike everything else, this ignores the busy timeout while another
+/// process opens the file: hence the retry loop.
 fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
     let begun = Instant::now();
     loop {
@@ -146,10 +147,10 @@ fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Opens the file, making it and its tables when absent, and brings an older one up to date.
+/// Opens the file, creating it and its tables when absent, and migrates an older one.
 ///
 /// # Errors
-/// [`StoreError::Unusable`] for what is no file of padron's, or a newer padron's.
+/// [`StoreError::Unusable`] for a file that is no register of padron's, or that is a newer padron's.
 pub(super) fn create(path: &Path) -> Result<Connection, StoreError> {
     make_private(path).map_err(|error| StoreError::Unavailable(error.into()))?;
     let mut connection = open(path).map_err(of_opening)?;
@@ -158,7 +159,7 @@ pub(super) fn create(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Readable by its owner only; SQLite gives its log the same rights.
+/// Creates the file with mode 0600, readable by its owner only; SQLite gives the write-ahead log the same mode.
 fn make_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
@@ -169,12 +170,13 @@ fn make_private(path: &Path) -> io::Result<()> {
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    // Only the writer's: pages that inserts touch again, statement journals that would go to disk, and
-    // a log that is copied into the file less often.
+    // For the writer's connection only: a page cache for the pages that inserts touch again, statement journals in
+    // memory instead of on disk, and rarer checkpoints of the write-ahead log.
     connection.pragma_update(None, "cache_size", -32_768)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
-    // A reader that held a checkpoint up leaves a long write-ahead log: it is cut to this once it has been copied.
+    // A long read snapshot holds checkpoints up and leaves a long write-ahead log: after its checkpoint it is
+    // truncated to this.
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
     use_write_ahead_log(connection)
 }
@@ -192,8 +194,7 @@ fn version_of(connection: &Connection) -> rusqlite::Result<usize> {
     })
 }
 
-/// Applies what is missing of `migrations`, in one transaction, after a copy of the older file beside
-/// it.
+/// Applies the missing ones of `migrations` in one transaction, after a backup copy of the older file beside it.
 fn migrate(
     connection: &mut Connection,
     path: &Path,
@@ -236,7 +237,7 @@ fn migrate(
     apply().map_err(of_opening)
 }
 
-/// Keeps the file as it was before its tables are changed: `padron.db.version-1`.
+/// Keeps a backup of the file as it was before its migration: `padron.db.version-1`.
 fn copy_beside(connection: &Connection, path: &Path, version: usize) -> Result<(), StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".version-{version}"));
@@ -264,7 +265,7 @@ fn copy_beside(connection: &Connection, path: &Path, version: usize) -> Result<(
     })
 }
 
-/// The open file, by what names it on its disk.
+/// The open file, by its device and inode.
 #[derive(Clone, Debug)]
 pub(super) struct OpenFile {
     path: PathBuf,
@@ -286,8 +287,8 @@ impl OpenFile {
         &self.path
     }
 
-    /// Fails once the file was removed or another lies in its place: what is written to it then is
-    /// lost when the last connection closes.
+    /// Fails once the file was removed or replaced by another: what is written to the unlinked file is lost when the
+    /// last connection closes.
     pub(super) fn is_still_there(&self) -> Result<(), StoreError> {
         let same = |found: fs::Metadata| (found.dev(), found.ino()) == (self.device, self.inode);
         if fs::metadata(&self.path).is_ok_and(same) {
@@ -299,7 +300,7 @@ impl OpenFile {
     }
 }
 
-/// A registration's columns.
+/// A registration as the named parameters of an insert.
 pub(super) struct Columns<'a>(Vec<(&'static str, Box<dyn ToSql + 'a>)>);
 
 impl<'a> Columns<'a> {
@@ -398,7 +399,7 @@ macro_rules! row_columns {
 }
 pub(super) use row_columns;
 
-/// By position: looking names up would take a tenth of a report.
+/// By position: looking columns up by name would take a tenth of a report's time.
 pub(super) fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
         envelope: Envelope {
@@ -493,7 +494,7 @@ mod tests {
             .execute("UPDATE counters SET registered = 42", [])
             .unwrap();
         let migrations = [TABLES, NEXT];
-        // A second time there is nothing to do.
+        // Idempotent: the second time there is nothing to do.
         for _ in 0..2 {
             migrate(&mut connection, &path, &migrations).unwrap();
             assert_eq!(version_of(&connection).unwrap(), 2);

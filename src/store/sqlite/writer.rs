@@ -1,8 +1,8 @@
-//! The one writer: a thread that commits whatever has queued up together, and answers after that.
+//! The one writer thread: group commit of whatever writes have queued up; callers are answered after the commit.
 //!
-//! A commit waits for the disk; while it waits, the next writes queue up and share the next commit.
-//! So the rate of durable writes grows with the number of writers instead of being the disk's rate
-//! of flushes.
+//! A commit waits for the disk's flush; meanwhile the next writes queue up and share the next commit. So the
+//! throughput of durable writes grows with the number of concurrent callers instead of being the disk's rate of
+//! flushes.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -15,15 +15,15 @@ use tokio::sync::{mpsc, oneshot};
 use super::schema::OpenFile;
 use crate::store::StoreError;
 
-/// Writes that may wait; beyond, callers wait to queue.
+/// Capacity of the bounded channel of writes; when it is full, callers wait (backpressure).
 const QUEUE: usize = 1024;
 
-/// Runs inside the transaction; what it returns runs after the commit, and is told how that went.
+/// Runs inside the transaction; what it returns is called after the commit, with the commit's outcome.
 type Write = Box<dyn FnOnce(&Transaction<'_>) -> Result<Answer, rusqlite::Error> + Send>;
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 pub(super) struct Writer {
-    /// `None` is the last message.
+    /// `None` is the shutdown message.
     queue: mpsc::Sender<Option<Write>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -39,10 +39,10 @@ impl Writer {
         }
     }
 
-    /// Does `write` in a transaction that may hold other writes, and returns once it is on disk.
+    /// Runs `write` in a transaction that it may share with other writes, and returns once it is durable.
     ///
-    /// When a write of the transaction fails, all of it is rolled back and everybody in it is told so:
-    /// a conflict is an answer, not a failure.
+    /// When one write of the transaction fails, all of it is rolled back and every caller gets an error. So a
+    /// conflict must be a value, not an error.
     pub(super) async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -52,28 +52,29 @@ impl Writer {
         let write: Write = Box::new(move |transaction| {
             let value = write(transaction)?;
             Ok(Box::new(move |committed: Result<(), StoreError>| {
-                // The asker may have gone; the write stands all the same.
+                // The caller may be gone (cancelled); the write stands all the same.
                 let _ = answer.send(committed.map(|()| value));
             }))
         });
         let sent = self.queue.send(Some(write)).await;
         sent.map_err(|_| StoreError::Unavailable("the store is closed".into()))?;
-        // An answer that is dropped unsent belongs to a write that was rolled back.
+        // If the transaction fails before its commit, the reply channels are dropped unsent: the caller sees
+        // `RecvError`.
         answered
             .await
             .unwrap_or_else(|_| Err(StoreError::Unavailable("the write was rolled back".into())))
     }
 
-    /// Commits what has queued up and ends the thread; nothing more is taken.
+    /// Graceful shutdown: commits what has queued up and joins the thread; later writes are refused.
     pub(super) async fn close(&self) {
-        // A thread that has ended already takes no message.
+        // Fails only when the thread has ended already.
         let _ = self.queue.send(None).await;
         let thread = self
             .thread
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        // A writer that panicked has nothing left to wait for.
+        // A panic of the writer is ignored: there is nothing left to wait for.
         let _ = tokio::task::spawn_blocking(|| thread.map(JoinHandle::join)).await;
     }
 }
@@ -110,7 +111,7 @@ fn commit(
     file: &OpenFile,
     batch: Vec<Write>,
 ) -> Result<(), StoreError> {
-    // Their writers are told that nothing was written.
+    // On an error the reply channels are dropped: callers learn that nothing was written.
     file.is_still_there()?;
     let behavior = TransactionBehavior::Immediate;
     let transaction = connection
@@ -141,8 +142,8 @@ fn failed(error: rusqlite::Error) -> StoreError {
     StoreError::Unavailable(error.into())
 }
 
-/// Whether a commit that failed so has surely written nothing. After an input or output error the
-/// commit may yet be found in the log when the file is opened again.
+/// Whether a failed commit has surely written nothing. After an I/O error it may yet be found in the write-ahead log
+/// when the file is opened again.
 fn is_certain(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
