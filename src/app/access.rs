@@ -1,7 +1,7 @@
-//! Who may act as staff: the admin token, sign-in codes and sessions.
+//! Authentication of staff: the admin token, sign-in codes and sessions.
 //!
-//! Asked by the handlers of staff. Tokens are known by keyed hashes only, compared in constant time; sessions are
-//! records in the store, so that every replica knows them and a sign-out ends them everywhere.
+//! Called by the handlers of staff. Tokens are known by keyed hashes only, the admin token's compared in constant
+//! time; sessions are records in the store, so that every replica knows them and a sign-out revokes them everywhere.
 
 use std::sync::Arc;
 
@@ -17,28 +17,29 @@ use crate::{
     store::{Session, Sessions, StoreError},
 };
 
-/// How long the sign-in link of the first start is good.
+/// Lifetime of a sign-in code, which the link of the first start holds.
 const CODE_HOURS: i64 = 24;
 
-/// How long a browser stays signed in.
+/// Lifetime of a session.
 const SESSION_HOURS: i64 = 12;
 
-/// Who signs in with the link of the first start or with the admin token.
+/// The actor who signs in with the link of the first start or with the admin token, as audit lines name it.
 const ADMIN: &str = "admin";
 
-/// What a token is good for; one kind is never taken for another. The numbers are part of stored hashes.
+/// What a token authorises; one kind is never taken for another (domain separation). The numbers are part of stored
+/// hashes.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 enum TokenKind {
     /// Everything that staff may do, until it is changed.
     Admin = 0,
-    /// Signing in once.
+    /// Signing in once, with a sign-in code.
     Code = 1,
     /// A signed-in browser.
     Session = 2,
 }
 
-/// The way in for staff.
+/// Authenticates staff.
 pub struct Access {
     store: Arc<dyn Sessions>,
     keyring: Arc<Keyring>,
@@ -61,7 +62,7 @@ impl Access {
         }
     }
 
-    /// Who has the admin token, by its name in the audit log.
+    /// The actor who has the admin token, by its name in the audit log.
     #[must_use]
     pub fn by_token(&self, token: &str) -> Option<String> {
         let Ok(token) = plain(token) else { return None };
@@ -69,7 +70,7 @@ impl Access {
         right.then(|| ADMIN.to_owned())
     }
 
-    /// Who is signed in with the token of this session.
+    /// The actor who is signed in with the token of this session, unless it has expired.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -83,7 +84,7 @@ impl Access {
         Ok(session.map(|session| session.actor))
     }
 
-    /// Signs in whoever has the admin token or an unused code: the token of a new session.
+    /// Exchanges the admin token or an unused sign-in code for the token of a new session.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -101,7 +102,7 @@ impl Access {
         Ok(Some(session))
     }
 
-    /// Ends the session of this token, on every replica.
+    /// Revokes the session of this token, on every replica.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -113,7 +114,7 @@ impl Access {
         Ok(())
     }
 
-    /// Makes a sign-in code that is good once, for a day.
+    /// Creates a single-use sign-in code that expires after a day.
     ///
     /// # Errors
     /// When the store does not take it.

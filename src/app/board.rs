@@ -1,7 +1,8 @@
-//! The memory tier: the current totals, the same on every replica.
+//! The board: the current totals in memory, a cache that is the same on every replica.
 //!
-//! Handlers and charts ask it for totals; a finished report refreshes it. It is saved in the store under the next version
-//! and followed from there. It never counts by itself, except once for a store that has no saved board, and never draws.
+//! Handlers and charts read it; a finished report refreshes it. It is saved in the store under the next version
+//! (compare-and-swap), and every replica polls for newer versions. It never counts by itself, except once for a store
+//! that has no saved board, and never draws.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -19,19 +20,19 @@ use crate::{
     store::{Boards, Snapshots, StoreError},
 };
 
-/// How often the saved board is looked at for what other replicas refreshed.
+/// Polling interval: how often the saved board is read for what other replicas saved.
 const FOLLOW: Duration = Duration::from_millis(500);
 
-/// Every so many looks are for an older board too, which only a restore leaves.
+/// Every so many polls look for an older board too, which only a restore leaves.
 const LOOKS: u32 = 4;
 
-/// What is shown.
+/// The totals that are shown, with their generation.
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// The totals.
     pub totals: Arc<Totals>,
-    /// How many totals this process has shown, these included: their name here. A version is none, because after a
-    /// restore it may come a second time with other counts.
+    /// Generation: how many totals this process has shown, these included; part of cache keys. A version would not
+    /// do, because after a restore it may come a second time with other counts.
     pub number: u64,
 }
 
@@ -41,14 +42,14 @@ pub struct Board {
     snapshots: Arc<dyn Snapshots>,
     cities: Arc<Cities>,
     current: RwLock<Current>,
-    /// The first look: one for all who ask before it is over, and its error is everybody's.
+    /// The first load, single-flight: one for all who ask before it is over, and its error is everybody's.
     first: SingleFlight<(), Result<Shown, Arc<StoreError>>>,
 }
 
 #[derive(Default)]
 struct Current {
     totals: Option<Arc<Totals>>,
-    /// Of the latest that were shown.
+    /// Generation of the latest that were shown.
     number: u64,
 }
 
@@ -90,12 +91,14 @@ impl Board {
         self.shown().await.map(|shown| shown.totals)
     }
 
-    /// Takes in what a report counted, and saves it for the other replicas before returning.
+    /// Merges what a report counted, and saves it for the other replicas before returning: a compare-and-swap,
+    /// retried.
     ///
     /// # Errors
     /// When the store does not answer; the board is then as before.
     pub async fn refresh(&self, counted: &Counted) -> Result<(), StoreError> {
-        // Not one after the other: each would wait for a store that is away as often as others did before it.
+        // No lock around the retries: behind a store that is unavailable, each caller would wait out the timeouts of
+        // all before it.
         loop {
             let next = match self.newest().await? {
                 Some(shown) => shown.totals.merge(counted),
@@ -113,8 +116,8 @@ impl Board {
         }
     }
 
-    /// Takes over the saved board where it is older than what is known: a restored store would refuse
-    /// every next version.
+    /// Takes over the saved board where it is older than the one in memory: a restored store would refuse every next
+    /// version.
     async fn fall_back(&self) -> Result<(), StoreError> {
         let Some(known) = self.known() else {
             return Ok(());
@@ -124,7 +127,7 @@ impl Board {
             .as_ref()
             .is_none_or(|saved| saved.version < known.totals.version);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        // Another may have refreshed it since the store was asked.
+        // A concurrent call may have refreshed it since the store was asked.
         if older && current.number == known.number {
             tracing::warn!(
                 "the saved board is older than the one that was shown; it is taken over"
@@ -137,7 +140,7 @@ impl Board {
         Ok(())
     }
 
-    /// Takes over what other replicas saved, until `stop`.
+    /// Polls for what other replicas saved, until `stop`.
     pub async fn follow(&self, stop: CancellationToken) {
         let mut away = false;
         let mut looks = (1..=LOOKS).cycle();
@@ -170,7 +173,7 @@ impl Board {
             .map(|totals| Shown { totals, number })
     }
 
-    /// Shows `totals` unless what is known is as new.
+    /// Shows `totals` unless the known version is as new.
     fn keep(&self, totals: Totals) -> Shown {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let number = current.number;
@@ -200,7 +203,7 @@ impl Board {
         Ok(newer.map(|newer| self.keep(newer)).or(known))
     }
 
-    /// Starts from the saved board or, where none is saved, from a count.
+    /// Starts from the saved board or, where none is saved, from a count of the store.
     async fn load(&self) -> Result<Shown, StoreError> {
         loop {
             if let Some(saved) = self.newest().await? {
@@ -218,7 +221,7 @@ fn seconds(time: Timestamp) -> f64 {
     time.as_duration().as_secs_f64()
 }
 
-/// The same as the chart, for whoever draws their own.
+/// The chart's counts as gauges, for whoever draws their own.
 #[expect(clippy::cast_precision_loss, reason = "they stay far below 2^53")]
 fn measure(totals: &Totals, cities: &Cities) {
     metrics::gauge!("padron_board_version").set(totals.version as f64);

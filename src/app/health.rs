@@ -1,6 +1,7 @@
-//! Whether this process can do its work: both tiers answer, and no background task has ended.
+//! Health and readiness of this process: whether both tiers answer, and no background task has ended.
 //!
-//! Asked by `/readyz` and the announcement of a start; [`Health::watch`] tells the log and the metrics.
+//! Asked by `/readyz` and the announcement of a start; [`Health::watch`] tells the log and the metrics. It never
+//! restarts anything.
 
 use std::{
     sync::{
@@ -15,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{photos::Photos, store::Store};
 
-/// How long a tier may take to say that it is there.
+/// Timeout of a tier's ping.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// Time between two questions whether the tiers are there.
+/// Polling interval of [`Health::watch`].
 const WATCH: Duration = Duration::from_secs(5);
 
-/// How long an answer is good, so that probes do not become load.
+/// How long an answer is cached, so that probes do not become load.
 const VALID: Duration = Duration::from_secs(2);
 
 /// Which tiers answered within a second, and why the others did not.
@@ -54,7 +55,7 @@ async fn answer<E: std::error::Error>(
 pub struct Health {
     store: Arc<dyn Store>,
     photos: Photos,
-    /// When both tiers were last asked, and whether both answered.
+    /// The cached answer: when both tiers were last pinged, and whether both answered.
     asked: Mutex<Option<(Instant, bool)>>,
     /// Whether a task that must run as long as the process does has ended.
     task_ended: AtomicBool,
@@ -72,14 +73,14 @@ impl Health {
         }
     }
 
-    /// Asks both tiers at once.
+    /// Pings both tiers at once.
     pub async fn ask(&self) -> Answering {
         let (store, photos) = tokio::join!(answer(self.store.ping()), answer(self.photos.ping()));
         Answering { store, photos }
     }
 
-    /// Why requests should go to another replica; `None` when both tiers answered in the last two seconds and every
-    /// background task runs. Those who ask at once share one answer.
+    /// Why a load balancer should send requests to another replica; `None` when both tiers answered in the last two
+    /// seconds and every background task runs. Concurrent callers share one answer.
     pub async fn fault(&self) -> Option<&'static str> {
         if self.task_ended.load(Ordering::Relaxed) {
             return Some("a background task has ended; restart this replica");
@@ -96,7 +97,7 @@ impl Health {
         (!all).then_some("the record store or the photo store is away")
     }
 
-    /// Remembers for good that the background task `name` has ended although nothing asked it to.
+    /// Makes this process unready for good, because the background task `name` has ended although nothing asked it to.
     pub fn task_ended(&self, name: &'static str, panicked: bool) {
         tracing::error!(
             task = name,
@@ -107,7 +108,7 @@ impl Health {
         self.task_ended.store(true, Ordering::Relaxed);
     }
 
-    /// Asks both tiers every few seconds until `stop`, and tells the log and the metrics.
+    /// Pings both tiers every few seconds until `stop`, and tells the log and the metrics.
     pub async fn watch(&self, stop: CancellationToken) {
         let (mut store_up, mut photos_up) = (true, true);
         loop {

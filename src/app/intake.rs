@@ -1,8 +1,9 @@
 //! Intake: the one way in which a person becomes a record.
 //!
-//! Called by the form's handler and by `padron seed`. The photo goes first and the record second, so
-//! that a record always has its photo; what fails between the two leaves at most a photo that no
-//! record names, which is removed here or, when that fails too, by the sweep.
+//! Called by the form's handler and by `padron seed`; idempotent for a client that retries under its idempotency key.
+//! The photo goes first and the record second, so that a record always has its photo; a failure between the two
+//! leaves at most an orphan, a photo that no record names, which is removed here or, when that fails too, by the
+//! sweep. It never stores a person in plaintext.
 
 use std::sync::Arc;
 
@@ -20,8 +21,8 @@ use crate::{
     store::{Inserted, Records, StoreError},
 };
 
-/// Draws before giving up on finding a free reference; even with a thousand million registrations
-/// one draw in six hundred is taken.
+/// Draws before giving up on finding a free reference, where a collision is retried; even with a thousand million
+/// registrations one draw in six hundred is taken.
 const DRAWS: usize = 8;
 
 /// A registration that is durable.
@@ -29,15 +30,16 @@ const DRAWS: usize = 8;
 pub struct Registered {
     /// As stored.
     pub registration: Registration,
-    /// Whether an earlier request under the same key and with the same content had made it.
+    /// Whether this is a replay: an earlier request under the same idempotency key and with the same content had made
+    /// it.
     pub replayed: bool,
 }
 
 /// Why nobody was registered.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
-    /// Other content was registered under the same idempotency key, and got this reference: whoever
-    /// holds the key may have lost the answer that told it.
+    /// Other content was registered under the same idempotency key, and got this reference: the client may have lost
+    /// the answer that told it.
     #[error("the idempotency key was used for another registration")]
     KeyReused(Reference),
     /// The document number is registered already.
@@ -49,7 +51,7 @@ pub enum IntakeError {
     /// The photo store failed.
     #[error(transparent)]
     Photos(#[from] PhotosError),
-    /// The task that did it was lost.
+    /// The task that did it panicked or was cancelled.
     #[error("the registration was interrupted: {0}")]
     Interrupted(#[from] tokio::task::JoinError),
 }
@@ -64,7 +66,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Intake into these tiers; `tracker` is what a shutdown waits for.
+    /// Intake into these tiers; `tracker` is what a graceful shutdown waits for.
     #[must_use]
     pub fn new(
         store: Arc<dyn Records>,
@@ -80,13 +82,13 @@ impl Intake {
         }
     }
 
-    /// Registers a person and returns once photo and record are on disk.
+    /// Registers a person and returns once photo and record are durable.
     ///
-    /// It runs in a task of its own: a client that hangs up drops only the waiting, never half of
-    /// the work, and what was `held` for it is let go when the work is done.
+    /// It runs in a task of its own: a client that hangs up cancels only the waiting, never half of the work, and
+    /// `held`, the upload's share of the memory budget, is released when the work is done.
     ///
     /// # Errors
-    /// [`IntakeError`]; nothing is kept then, except where the store could not say so.
+    /// [`IntakeError`]; nothing is kept then, except after [`StoreError::Uncertain`].
     pub async fn register(
         &self,
         new: NewRegistration,
@@ -118,7 +120,7 @@ impl Intake {
                 ..
             })
         );
-        // Where the store could not say, the record may be there: its photo stays, and the sweep asks.
+        // After an uncertain outcome the record may be there: its photo stays, and the sweep decides.
         let unknown = matches!(&result, Err(IntakeError::Store(StoreError::Uncertain(_))));
         if !stored && !unknown {
             self.discard(photo).await;
@@ -126,7 +128,7 @@ impl Intake {
         result
     }
 
-    /// Puts the photo and closes the rest: a registration that only waits for the store.
+    /// Puts the photo and encrypts the person: a registration that only waits for the store.
     async fn seal(
         &self,
         new: NewRegistration,

@@ -1,8 +1,8 @@
-//! The markers of a register, beside its keys and in its photo store: what was lost of the records is noticed
-//! by them.
+//! The markers of a register, beside its keys and in its photo store: high-water marks of how many people it has had,
+//! by which a loss of records is noticed.
 //!
-//! Asked at the start, by the sweep, `padron check` and `padron copy`; a server raises them as people register.
-//! They never fall by themselves.
+//! Asked at the start, by the sweep, `padron check` and `padron copy`; a server raises them as people register. They
+//! never fall by themselves.
 
 use std::{
     fs, io,
@@ -20,8 +20,8 @@ use crate::{
     store::{Register, Store, StoreError},
 };
 
-/// Between two looks at how many there are: in a file of this machine, where a look costs nothing, and on a server,
-/// which must count them all.
+/// Polling intervals of the count: for a file of this machine, where a count costs nothing, and for a server, which
+/// must scan all.
 const EMBEDDED: Duration = Duration::from_secs(5);
 const SERVER: Duration = Duration::from_mins(30);
 
@@ -60,7 +60,7 @@ impl Census {
     /// # Errors
     /// When the store does not answer.
     pub async fn of(store: &dyn Store) -> Result<Option<Self>, StoreError> {
-        // In this order: who is erased in between is then counted once at most.
+        // In this order: a concurrent erasure is then counted once at most.
         let Some(Register { id, erased, .. }) = store.register().await? else {
             return Ok(None);
         };
@@ -169,7 +169,7 @@ impl Markers {
         Ok(census.missing(known))
     }
 
-    /// Sets both to what `store` has, although they have seen more: it is a whole copy.
+    /// Sets both to what `store` has, even below what they have seen: it is a whole copy.
     ///
     /// # Errors
     /// When a tier does not answer.
@@ -190,7 +190,7 @@ impl Markers {
             .map_err(|error| MarkersError::File(file.clone(), error))
     }
 
-    /// Raises them again and again until `stop`, and tells the log once of what is missing.
+    /// Raises them periodically until `stop`, and logs once what is missing.
     pub async fn follow(&self, store: &dyn Store, stop: CancellationToken) {
         let pause = if self.file.is_some() {
             EMBEDDED

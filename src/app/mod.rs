@@ -1,4 +1,4 @@
-//! What padron does: each module is one act of the register, and the only one that may do it.
+//! What padron does, its use cases: each module is one act of the register, and the only one that may do it.
 //!
 //! Called by the handlers of [`http`](crate::http), the commands of [`cli`](crate::cli) and the background tasks of
 //! [`server`](crate::server). It works on types of the [`domain`](crate::domain) and asks the tiers through their

@@ -1,9 +1,9 @@
-//! The sweep: removes photos that no record names.
+//! The sweep: garbage collection of orphaned photos, which no record names.
 //!
-//! Such a photo is left when the process dies between photo and record. The sweep is conservative:
-//! it looks only at photos older than a day that are this register's, asks the store about each,
-//! twice, and does nothing when the store does not answer, lacks records that were seen before, or
-//! would have many photos go. `serve` runs it every few hours; `padron sweep` runs it once.
+//! Such a photo is left when the process dies between photo and record. The sweep is conservative: it looks only at
+//! photos older than a day that are this register's, asks the store about each, twice, and does nothing when the
+//! store does not answer, lacks records that were seen before, or would have many photos go. `serve` runs it every
+//! few hours; `padron sweep` runs it once. It never touches a record.
 
 use std::time::Duration;
 
@@ -18,22 +18,22 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// Photos younger than this may belong to a registration under way.
+/// Grace period: photos younger than this may belong to a registration in flight.
 pub const MIN_AGE: Duration = Duration::from_hours(24);
 
-/// Between the two questions about a photo: longer than a registration is under way.
+/// Delay between the two questions about a photo: longer than a registration is in flight.
 pub const SECOND_LOOK: Duration = Duration::from_mins(2);
 
-/// From the start to the first sweep: a server that is restarted every night sweeps all the same.
+/// Delay of the first sweep after the start: a server that is restarted every night sweeps all the same.
 const FIRST: Duration = Duration::from_secs(30);
 
-/// Time between two sweeps of a running server.
+/// Interval between two sweeps of a running server.
 const EVERY: Duration = Duration::from_hours(6);
 
-/// Photos that the store is asked about at once.
+/// Batch size: photos that the store is asked about at once.
 const BATCH: usize = 500;
 
-/// Photos that a sweep may always remove; beyond, only up to one in so many of those it saw.
+/// Safety limit: photos that a sweep may always remove; beyond, only up to one in so many of those it saw.
 const FEW: u64 = 20;
 const SHARE: u64 = 100;
 
@@ -42,7 +42,7 @@ const SHARE: u64 = 100;
 pub struct Swept {
     /// Photos old enough to be asked about.
     pub seen: u64,
-    /// Photos removed because no record named them or because they were never finished.
+    /// Photos removed because no record named them, and temporary files of unfinished puts.
     pub removed: u64,
 }
 
@@ -55,7 +55,7 @@ pub enum SweepError {
     /// The record store names no photo at all, so every photo would go.
     #[error("the record store is empty; is it the right one?")]
     Empty,
-    /// The photos are sealed with the keys of another register.
+    /// The marker of the photos is another register's, or does not verify.
     #[error("the photo store is another register's; is it the right one?")]
     Foreign,
     /// The record store lacks registrations that were seen before: their photos would go.
@@ -91,7 +91,7 @@ impl From<PhotosError> for SweepError {
 /// condemn every photo.
 ///
 /// # Errors
-/// When either tier does not answer, or is not this register's.
+/// When either tier is unavailable, or is not this register's.
 pub async fn sweep_once(
     store: &dyn Store,
     photos: &Photos,
@@ -131,7 +131,7 @@ pub async fn sweep_once(
         });
     }
     if !unnamed.is_empty() && !second_look.is_zero() {
-        // The clocks of two servers may be a day apart, and what seems old be on its way.
+        // Clock skew: the clocks of two servers may be a day apart, and what seems old be in flight.
         let seconds = second_look.as_secs();
         tracing::info!(
             unnamed = unnamed.len(),

@@ -1,7 +1,7 @@
-//! The charts of the board: drawn when somebody asks, kept, and given to whoever asks next.
+//! The charts of the board: rendered on demand, cached, and given to whoever asks next.
 //!
-//! Called by the handlers of `/chart.png` and `/chart.svg`. A picture is named by what the board shows and by its
-//! [`ChartSpec`], of which there are 400. It never counts, and never decides what fits: the drawing does.
+//! Called by the handlers of `/chart.png` and `/chart.svg`. The cache key of a picture is the board's generation and
+//! its [`ChartSpec`], of which there are 400. It never counts, and never decides what fits: the drawing does.
 
 mod pictures;
 
@@ -47,7 +47,7 @@ pub struct ChartSpec {
 pub struct Picture {
     /// The file.
     pub bytes: Bytes,
-    /// Strong entity tag of `bytes`, with its quotes.
+    /// Strong `ETag` of `bytes`, with its quotes.
     pub etag: String,
 }
 
@@ -57,13 +57,13 @@ pub enum ChartError {
     /// The store, which the board starts from, failed.
     #[error(transparent)]
     Store(Arc<StoreError>),
-    /// As many others wait for theirs as may.
+    /// The queue is full: no more charts may wait to be drawn.
     #[error("too many charts wait to be drawn")]
     Busy,
     /// The chart cannot be drawn.
     #[error("the chart cannot be drawn: {0}")]
     Render(Arc<RenderError>),
-    /// The thread that was drawing ended early.
+    /// The blocking task that was drawing panicked or was cancelled.
     #[error("the drawing was interrupted")]
     Interrupted,
 }
@@ -88,7 +88,8 @@ impl Charts {
         }
     }
 
-    /// The chart of what the board shows now; drawn once however many ask, and only while somebody waits for it.
+    /// The chart of what the board shows now; single-flight: drawn once however many ask, and only while somebody
+    /// waits for it.
     ///
     /// # Errors
     /// [`ChartError`].

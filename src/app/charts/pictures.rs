@@ -1,7 +1,8 @@
-//! The drawn pictures, and the line of those that somebody waits for.
+//! The cache of drawn pictures, and the bounded queue (the *line*) of those that somebody waits for.
 //!
-//! Drawing is the one costly thing that a stranger may ask for. So one is drawn at a time, whatever the number of
-//! processors; few wait; and what nobody waits for any more leaves the line.
+//! Drawing is the one costly thing that an anonymous client may ask for. So its concurrency is one, whatever the
+//! number of processors; the queue is short, and what does not fit is refused at once (load shedding); and what
+//! nobody waits for any more is cancelled and leaves it.
 
 use std::sync::Arc;
 
@@ -14,24 +15,24 @@ use crate::foundation::{
     single_flight::SingleFlight,
 };
 
-/// Bytes of pictures that are kept: all of a few versions.
+/// Capacity of the cache in bytes: all pictures of a few versions.
 const KEPT: u64 = 16 * 1024 * 1024;
 
-/// Pictures in the line at once: at about 30 ms for the largest, half a second.
+/// Capacity of the queue in pictures: at about 30 ms for the largest, half a second.
 const LINE: usize = 16;
 
-/// What the board shows, by its number there, and how it is drawn.
+/// Cache key: what the board shows, by its generation, and how it is drawn.
 pub(super) type Key = (u64, ChartSpec);
 
 pub(super) struct Pictures {
     kept: Cache<Key, Picture>,
-    /// Those that somebody waits for.
+    /// Single-flight: those that somebody waits for.
     asked: SingleFlight<Key, Result<Picture, ChartError>>,
-    /// Room in the line.
+    /// Permits of the queue.
     room: Arc<Semaphore>,
-    /// Whoever stands first in the line; pictures of the default geometry pass it by.
+    /// Held by the head of the queue; pictures of the default geometry bypass it.
     first: Arc<Mutex<()>>,
-    /// Whoever draws.
+    /// Held by whoever draws: a concurrency of one.
     drawing: Arc<Mutex<()>>,
 }
 
@@ -40,7 +41,8 @@ impl Pictures {
         let kept = Cache::builder()
             .max_capacity(KEPT)
             .weigher(|_, picture: &Picture| u32::try_from(picture.bytes.len()).unwrap_or(u32::MAX))
-            // moka's default policy would keep what was popular in old versions, and draw a new one again and again.
+            // moka's default policy, TinyLFU, would keep what was popular in old versions, and draw a new one again
+            // and again.
             .eviction_policy(EvictionPolicy::lru())
             .build();
         Arc::new(Self {
@@ -56,10 +58,10 @@ impl Pictures {
         self.kept.get(key)
     }
 
-    /// The picture that `draw` draws, kept under `key`; drawn in its turn, if somebody still waits for it then.
+    /// The picture that `draw` draws, cached under `key`; drawn in its turn, if somebody still waits for it then.
     ///
     /// # Errors
-    /// [`ChartError::Busy`] at once when the line is full, which a picture of the default geometry never meets.
+    /// [`ChartError::Busy`] at once when the queue is full, which a picture of the default geometry never meets.
     pub(super) async fn drawn(
         self: &Arc<Self>,
         key: Key,
@@ -67,7 +69,7 @@ impl Pictures {
     ) -> Result<Picture, ChartError> {
         let pictures = self.clone();
         let in_turn = || async move {
-            // Another may have drawn it before this began.
+            // Another call may have cached it before this one began.
             if let Some(picture) = pictures.kept(&key) {
                 return Ok(picture);
             }
@@ -79,7 +81,8 @@ impl Pictures {
                 Some((pictures.first.clone().lock_owned().await, room))
             };
             let drawing = pictures.drawing.clone().lock_owned().await;
-            // What has begun is finished and kept although all may leave meanwhile: then nobody can have it drawn twice.
+            // A blocking task cannot be cancelled: what has begun is finished and cached even when every caller is
+            // gone, so nobody can have it drawn twice.
             let work = move || {
                 let _turn = (drawing, line);
                 metrics::counter!("padron_charts_drawn_total").increment(1);
@@ -256,7 +259,7 @@ mod tests {
                 "{refused:?}"
             );
         }
-        // Who asks for what stands in the line already takes no more room.
+        // Single-flight: joining a picture that is in the queue already takes no permit.
         let again = tokio::spawn(studio.ask(first));
         let next_version = tokio::spawn(studio.ask(default_of(2)));
         tokio::task::yield_now().await;

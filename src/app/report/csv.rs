@@ -1,5 +1,5 @@
-//! The rows as CSV that spreadsheet programs open right: UTF-8 with a byte order mark, and no cell
-//! that they would take for a formula.
+//! The rows as CSV that spreadsheet programs open right: UTF-8 with a byte order mark, and no cell that they would
+//! take for a formula (CSV injection).
 
 use std::sync::Arc;
 
@@ -85,15 +85,15 @@ impl Table {
     }
 }
 
-/// The mark and the header line.
+/// The byte order mark and the header line.
 fn header(columns: &[&str]) -> Result<Vec<u8>, ::csv::Error> {
     let mut table = Table::default();
     table.0.write_record(columns)?;
     Ok([BYTE_ORDER_MARK.as_bytes(), &table.into_bytes()?].concat())
 }
 
-/// What would start a formula is made text by an apostrophe, as OWASP advises. Also behind what a
-/// spreadsheet of another locale takes for the end of a cell.
+/// Escapes against CSV injection, as OWASP advises: what would start a formula is made text by an apostrophe. Also
+/// behind what a spreadsheet of another locale takes for the end of a cell (its delimiter).
 fn harmless(text: &str) -> std::borrow::Cow<'_, str> {
     let starts_formula = |symbol| {
         matches!(

@@ -1,7 +1,7 @@
-//! Cuts the blocks of a snapshot into segments of tabs, and holds the rows against the counts.
+//! Cuts the blocks of a snapshot into segments of tabs, and checks the rows against the counts.
 //!
-//! `pool` asks for one segment after the other, and only when there is a worker for it: that is the backpressure which
-//! slows the store down to the client's pace.
+//! `pool` asks for one segment after the other, and only when there is a worker for it: that is the backpressure
+//! which slows the store down to the client's pace.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     store::{Row, StoreError},
 };
 
-/// Read timeout for a block: the store's server may be gone without a word.
+/// Read timeout for a block: the store's server may be gone without closing its connection.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Rows that belong together on one tab; none on a tab that has none.
@@ -52,8 +52,8 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// The rows of `cities`, each given with how many it has, in the order of the snapshot's rows; `tabs` are planned for
-    /// them with `max_rows` on each.
+    /// The rows of `cities`, each given with how many it has, in the order of the snapshot's rows; `tabs` are planned
+    /// for them with `max_rows` on each.
     pub(super) fn new(
         cities: &[(City, u64)],
         tabs: Vec<Tab>,
@@ -78,7 +78,7 @@ impl Feed {
     /// The next segment; `None` after the last, once the snapshot has no more rows either.
     ///
     /// # Errors
-    /// When the store fails or falls silent, or sends other rows than it counted.
+    /// When the store fails or a read times out, or other rows come than it counted.
     pub(super) async fn next(&mut self) -> Result<Option<Segment>, ReportError> {
         let Some(tab) = self.tabs.get(self.tab) else {
             return match receive(&mut self.blocks).await? {

@@ -1,8 +1,9 @@
 //! Everything in the workbook but the rows: what `prototype` draws, cut to pieces that can be sent in order.
 //!
-//! `workbook` sends [`Frame::parts`], then for each city tab the head, its rows and the tail. `rust_xlsxwriter` draws one
-//! prototype of the city tabs; the lists that name every tab repeat the prototype's line, as drawing 1,122 tabs would
-//! keep the first byte waiting. Some readers find a tab by the name of its part, `sheetN.xml`, and take N for its place.
+//! `workbook` sends [`Frame::parts`], then for each city tab the head, its rows and the tail. `rust_xlsxwriter` draws
+//! one prototype of the city tabs; the lists that name every tab repeat the prototype's line, as drawing 1,122 tabs
+//! would keep the first byte waiting. Some readers find a tab by the name of its part, `sheetN.xml`, and take N for
+//! its place.
 
 use jiff::civil::DateTime;
 use thiserror::Error;
@@ -13,10 +14,11 @@ use crate::domain::city::City;
 
 /// The prototype, after the Summary's `sheet1.xml`.
 const PROTOTYPE_PART: &str = "xl/worksheets/sheet2.xml";
-/// Of the first city tab; those below are of parts that every workbook has.
+/// Number of the first city tab's relationship; those below are of parts that every workbook has.
 const FIRST_RELATION: usize = 101;
 
-/// Why the frame could not be made. A defect, or a text that a cell or a tab's name cannot hold; never about a registration.
+/// Why the frame could not be made. A defect, or a text that a cell or a tab's name cannot hold; never about a
+/// registration.
 #[derive(Debug, Error)]
 pub enum FrameError {
     /// It could not be drawn.
@@ -111,7 +113,7 @@ fn repeat(xml: &str, mark: &'static str, count: usize) -> Result<String, FrameEr
     Ok(xml.replacen(element, &(0..count).map(tab).collect::<String>(), 1))
 }
 
-/// What the workbook calls the city tab at `index` by.
+/// Relationship id of the city tab at `index`.
 fn relation(index: usize) -> String {
     format!("rId{}", FIRST_RELATION + index)
 }

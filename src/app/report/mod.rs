@@ -1,9 +1,10 @@
 //! The report: the full list and the total, streamed while it is read from one snapshot of the store.
 //!
-//! Called by `http/reports`. `feed` cuts the store's blocks into segments of tabs; on the blocking pool (`pool`) each is
-//! decrypted, serialised and compressed, several at once; what comes out is joined in order by `workbook` or `csv` and
-//! handed to the client as fast as it takes it. Nothing is held but the segments under way, nothing is
-//! written to disk. A failure ends the stream before the archive's end, so that a cut file never opens.
+//! Called by `http/reports`. `feed` cuts the store's blocks into segments of tabs; on the blocking pool (`pool`) each
+//! is decrypted, serialised and compressed, several at once; what comes out is joined in order by `workbook` or `csv`
+//! and handed to the client at its pace (`sink`: backpressure, write-stall timeout). It never buffers more than the
+//! segments in flight, and never writes to disk. A failure ends the stream before the archive's end, so that a cut
+//! file never opens.
 
 mod archive;
 mod csv;
@@ -46,10 +47,10 @@ use crate::{
     store::{Snapshot, StoreError},
 };
 
-/// How long the shortest report may take.
+/// Shortest deadline of a report.
 const FLOOR: Duration = Duration::from_secs(30);
 
-/// What each row adds to it: 75 bytes of a workbook, so a client must take about 75 kB a second.
+/// What each row adds to the deadline: 75 bytes of a workbook, so a client must take about 75 kB a second.
 const PER_ROW: Duration = Duration::from_millis(1);
 
 /// The two forms of a report.
@@ -113,32 +114,32 @@ pub enum ReportError {
     /// A row does not go into CSV.
     #[error(transparent)]
     Csv(#[from] ::csv::Error),
-    /// A worker was lost.
+    /// A worker panicked or was cancelled.
     #[error("a worker was lost: {0}")]
     Worker(#[from] tokio::task::JoinError),
-    /// The client left.
+    /// The client disconnected.
     #[error("the client left")]
     Left,
     /// The writer ended before the report did.
     #[error("the report was cut")]
     Cut,
-    /// The client took nothing for too long.
+    /// Write-stall timeout: the client took nothing for too long.
     #[error("the client took nothing for {} s", STALL.as_secs())]
     Stalled,
-    /// The client took all of it too slowly, or the store gave it so.
+    /// Deadline exceeded: the client took all of it too slowly, or the store gave it so.
     #[error("the report took longer than {} s", .0.as_secs())]
     Late(Duration),
 }
 
-/// The longest that a report of `rows` rows may take, which is also how long it may pin its snapshot of the store: 30 s and
-/// 1 ms for each row.
+/// The deadline of a report of `rows` rows, which is also how long it may pin its read snapshot of the store: 30 s
+/// and 1 ms for each row.
 #[must_use]
 pub fn time_limit(rows: u64) -> Duration {
     FLOOR + PER_ROW.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX))
 }
 
-/// Streams a report; `done` gets what was counted before the last bytes are sent, so that whoever has
-/// the whole report also finds it on the chart. The report keeps its `place` among those made at once until it ends.
+/// Streams a report; `done` gets what was counted before the last bytes are sent, so that whoever has the whole
+/// report also finds it on the chart. The report holds `place`, its permit of the concurrency limit, until it ends.
 ///
 /// An audit line is written at once, and another when the client has the whole or the report is cut.
 pub fn stream<D, F>(
@@ -214,7 +215,7 @@ impl Audited {
         }
     }
 
-    /// Rows and bytes are those that were handed over.
+    /// Rows and bytes are those that were handed over to the client's connection.
     fn end(self, taken: Taken, duration: Duration, error: Option<String>) {
         let Self {
             actor,

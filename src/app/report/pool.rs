@@ -9,8 +9,9 @@ use super::{
     feed::{Feed, Segment},
 };
 
-/// What `work` makes of the segments of `feed`, in their order; it runs on the blocking pool, for as many at once as there
-/// are processors. A segment is read only when a worker is free, and nothing is read ahead of a client that waits.
+/// What `work` makes of the segments of `feed`, in their order; it runs on the blocking pool, for as many at once as
+/// there are processors. A segment is read only when a worker is free, and nothing is read ahead of a client that
+/// waits (backpressure).
 pub(super) fn ordered<T, F>(
     feed: Feed,
     work: F,

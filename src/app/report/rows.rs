@@ -1,12 +1,12 @@
 //! One registration as the XML of a sheet row.
 //!
-//! `workbook` calls [`write()`] for each registration and [`write_total`] once a city. Rows and cells carry their `r=` reference:
-//! the format makes it optional, but several readers see no row without it. Text is always marked as text, so no value can
-//! start a formula. Never fails.
+//! `workbook` calls [`write()`] for each registration and [`write_total`] once a city. Rows and cells carry their
+//! `r=` reference: the format makes it optional, but several readers see no row without it. Text is always marked as
+//! text, so no value can start a formula. Never fails.
 
 use jiff::civil::{DateTime, date};
 
-/// What Excel lets a cell hold, in UTF-16 units; longer text is cut, as the whole file would be refused.
+/// What Excel lets a cell hold, in UTF-16 code units; longer text is truncated, as the whole file would be refused.
 const MAX_UNITS: usize = 32_767;
 
 /// Day 0 of the serial dates, true for dates from 1900-03-01.
@@ -35,7 +35,8 @@ pub(super) struct Cells<'a> {
     pub photo_address: &'a str,
 }
 
-/// Appends the row of `cells` as line `line` of its sheet, from 1; `date_style` is the frame's style of the date column.
+/// Appends the row of `cells` as line `line` of its sheet, from 1; `date_style` is the frame's style of the date
+/// column.
 pub(super) fn write(out: &mut Vec<u8>, line: u64, cells: &Cells<'_>, date_style: u32) {
     let mut row = Row::open(out, line);
     row.number(None, cells.number);
@@ -119,7 +120,8 @@ impl<'a> Row<'a> {
         self.out.extend_from_slice(b"</v></c>");
     }
 
-    /// A serial date: days, and the time as nine decimals of a day, rounded up so that a reader which cuts still shows the second.
+    /// A serial date: days, and the time as nine decimals of a day, rounded up so that a reader which cuts still
+    /// shows the second.
     fn moment(&mut self, style: u32, at: DateTime) {
         let seconds = u64::try_from(at.duration_since(EPOCH).as_secs()).unwrap_or(0);
         self.cell(Some(style));
@@ -189,7 +191,8 @@ fn cut(value: &str) -> &str {
     &value[..end.unwrap_or(value.len())]
 }
 
-/// Copies UTF-8 text; what XML cannot carry becomes `_xHHHH_` as in Excel, and text that looks like that has its `_` escaped.
+/// Copies UTF-8 text; what XML cannot carry becomes `_xHHHH_` as in Excel, and text that looks like that has its `_`
+/// escaped.
 fn escape(out: &mut Vec<u8>, mut text: &[u8]) {
     while let Some(at) = text.iter().position(|&byte| is_special(byte)) {
         let (plain, rest) = text.split_at(at);
@@ -210,8 +213,8 @@ fn escape(out: &mut Vec<u8>, mut text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-/// Whether `_x` and this decode to something else: Excel wants four digits, `LibreOffice` 7.4 takes fewer. What follows the
-/// digits may be a `_` only once it is escaped.
+/// Whether `_x` and this decode to something else: Excel wants four digits, `LibreOffice` 7.4 takes fewer. What
+/// follows the digits may be a `_` only once it is escaped.
 fn reads_as_escape(rest: &[u8]) -> bool {
     let digits = rest
         .iter()

@@ -1,7 +1,8 @@
-//! The way from the report's writer to the client: a few chunks ahead of it, then at its pace.
+//! The bounded channel from the report's writer to the client: a few chunks ahead of it, then at its pace
+//! (backpressure).
 //!
-//! The end is a message of its own, so that a writer that was lost is never taken for one that was done. What the client's
-//! side takes is counted for the audit line.
+//! The end is a message of its own, so that a writer that panicked or was cancelled is never taken for one that was
+//! done. What the client's side takes is counted for the audit line.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,7 +15,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::ReportError;
 
-/// Chunks that may wait for the client.
+/// Capacity of the bounded channel: chunks that may wait for the client.
 const CHUNKS_AHEAD: usize = 4;
 
 /// Write-stall timeout: a stalled client pins the store's read snapshot, which blocks its checkpoints.
@@ -36,7 +37,7 @@ enum Chunk {
     End,
 }
 
-/// What both sides know.
+/// State that both sides share.
 #[derive(Default)]
 struct Shared {
     taken: Taken,
@@ -54,10 +55,10 @@ pub(super) struct Taken {
 }
 
 impl Sink {
-    /// Sends bytes that hold `rows` registrations, once there is room for them.
+    /// Sends bytes that hold `rows` registrations, once there is room for them (backpressure).
     ///
     /// # Errors
-    /// When the client has left, or takes nothing for [`STALL`].
+    /// When the client has disconnected, or takes nothing for [`STALL`], the write-stall timeout.
     pub(super) async fn send(&self, bytes: Vec<u8>, rows: u64) -> Result<(), ReportError> {
         let bytes = bytes.into();
         self.put(Chunk::Bytes { bytes, rows }).await

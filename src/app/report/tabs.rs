@@ -9,7 +9,7 @@ use crate::domain::city::City;
 /// Registrations on one tab: a sheet has 1,048,576 rows and the first is the header.
 pub(super) const MAX_ROWS: u64 = 1_048_575;
 
-/// In UTF-16 units.
+/// Longest name of a tab, in UTF-16 code units.
 const MAX_NAME: usize = 31;
 
 /// Names that Excel keeps for itself, in the languages of padron.
@@ -26,11 +26,11 @@ pub(super) struct Tab {
     pub last: bool,
 }
 
-/// The tabs of `cities`, each given with its rows, with up to `max_rows` (≥ 1, [`MAX_ROWS`] outside tests) registrations on
-/// each, besides a tab named `summary`.
+/// The tabs of `cities`, each given with its rows, with up to `max_rows` (≥ 1, [`MAX_ROWS`] outside tests)
+/// registrations on each, besides a tab named `summary`.
 ///
-/// A city has `rows / max_rows + 1` tabs, so its last one always has room for the total row: a city that fills a tab to its
-/// last row has its total, alone, on the next.
+/// A city has `rows / max_rows + 1` tabs, so its last one always has room for the total row: a city that fills a tab
+/// to its last row has its total, alone, on the next.
 #[must_use]
 pub(super) fn plan(cities: &[(City, u64)], max_rows: u64, summary: &str) -> Vec<Tab> {
     let mut shared: HashMap<String, u32> = HashMap::new();
@@ -78,7 +78,7 @@ fn claim(taken: &mut HashSet<String>, label: &str, part: &str) -> String {
     name
 }
 
-/// `label` and `suffix`, the label cut to what a name may hold.
+/// `label` and `suffix`, the label truncated to what a name may hold.
 fn fit(label: &str, suffix: &str) -> String {
     let mut room = MAX_NAME.saturating_sub(suffix.encode_utf16().count());
     let start: String = label
@@ -94,7 +94,7 @@ fn fit(label: &str, suffix: &str) -> String {
     format!("{}{suffix}", start.trim_end_matches(is_edge))
 }
 
-/// Without what a tab's name may not hold; `-` when nothing is left.
+/// Sanitises a name: without what a tab's name may not hold; `-` when nothing is left.
 fn clean(name: &str) -> String {
     let safe = name
         .replace(
@@ -114,7 +114,7 @@ fn is_edge(symbol: char) -> bool {
     symbol == '\'' || symbol.is_whitespace()
 }
 
-/// Equal for names that differ in case only, by any program's rule.
+/// Case folding: equal for names that differ in case only, by any program's rule.
 fn fold(name: &str) -> String {
     name.to_lowercase().to_uppercase()
 }

@@ -21,15 +21,15 @@ use crate::domain::city::City;
 /// Lines of a city tab before its first row.
 const HEADER_LINES: u64 = 1;
 
-/// What the workers share.
+/// State that the workers share.
 struct Worker {
     report: Arc<Report>,
     frame: Frame,
     idle: Mutex<Vec<WorkerBuffers>>,
 }
 
-/// What a worker needs for a segment and keeps for the next: hundreds of KiB that would otherwise be
-/// allocated and freed for every 512 rows.
+/// Buffers that a worker reuses from segment to segment: hundreds of KiB that would otherwise be allocated and freed
+/// for every 512 rows.
 #[derive(Default)]
 struct WorkerBuffers {
     xml: Vec<u8>,
@@ -44,7 +44,7 @@ struct Ready {
     block: Compressed,
 }
 
-/// Writes everything but the archive's directory, without which it does not open.
+/// Writes everything but the archive's central directory, without which it does not open.
 ///
 /// # Errors
 /// When the store, the client or a worker fails, or a row cannot be decrypted.

@@ -1,8 +1,8 @@
-//! A ZIP file made of bytes that are sent and forgotten: no seek, no entry held in memory.
+//! A streaming ZIP writer: no seek, no entry held in memory.
 //!
-//! `workbook` compresses blocks of an entry on any thread ([`compress`]), then passes them in order through one [`Archive`],
-//! which sends them on and keeps only the offset and a line for each entry. Sizes follow each entry in a data descriptor and
-//! the central directory comes last, so a file cut before its end never opens as a whole one.
+//! `workbook` compresses blocks of an entry on any thread ([`compress`]), then passes them in order through one
+//! [`Archive`], which sends them on and keeps only the offset and a line for each entry. Sizes follow each entry in a
+//! data descriptor and the central directory comes last, so a file cut before its end never opens as a whole one.
 
 use std::io::Write as _;
 use std::mem;
@@ -13,13 +13,14 @@ use jiff::civil::DateTime;
 
 use super::{ReportError, sink::Sink};
 
-/// On row XML levels 2 and 3 are the knee: 6 costs 1.4 times the time for 6 % fewer bytes, 1 halves the time for 1.5 times the bytes.
+/// DEFLATE level. On row XML levels 2 and 3 are the knee: 6 costs 1.4 times the time for 6 % fewer bytes, 1 halves
+/// the time for 1.5 times the bytes.
 const LEVEL: u32 = 3;
 
-/// An empty final block with fixed codes: ends an entry whose other blocks are all left open.
+/// An empty final DEFLATE block with fixed codes: ends an entry none of whose other blocks is final.
 const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
 
-/// Sizes in a data descriptor (bit 3), names in UTF-8 (bit 11).
+/// General-purpose flags: sizes in a data descriptor (bit 3), names in UTF-8 (bit 11).
 const FLAGS: u16 = (1 << 3) | (1 << 11);
 const DEFLATE: u16 = 8;
 const VERSION: u16 = 20;
@@ -28,7 +29,7 @@ const VERSION_ZIP64: u16 = 45;
 /// In a 32-bit field: "look in the ZIP64 record". So it is also the first value that needs one.
 const FULL_32: u64 = 0xFFFF_FFFF;
 
-/// A compressed block; the blocks of an entry join in any number.
+/// A compressed block with its CRC-32; the blocks of an entry can be concatenated in any number.
 pub(super) struct Compressed {
     bytes: Vec<u8>,
     checksum: Hasher,
@@ -45,7 +46,7 @@ impl Default for Compressor {
 }
 
 impl Compressor {
-    /// Compresses `content`, ended on a byte boundary and without a final block.
+    /// Compresses `content`, ended on a byte boundary (sync flush) and without a final block.
     ///
     /// # Panics
     /// Never: a `Vec` takes every byte.
@@ -55,7 +56,7 @@ impl Compressor {
         encoder.write_all(content).expect("a Vec takes every byte");
         encoder.flush().expect("a Vec takes every byte");
         let bytes = mem::take(encoder.get_mut());
-        // Also ends the stream, into a buffer that nobody reads: the next block starts afresh.
+        // Also finishes the DEFLATE stream, into a buffer that is dropped: the next block starts afresh.
         encoder.reset(Vec::new()).expect("a Vec takes every byte");
         let mut checksum = Hasher::new();
         checksum.update(content);
@@ -67,13 +68,12 @@ impl Compressor {
     }
 }
 
-/// Compresses one block.
 #[must_use]
 pub(super) fn compress(content: &[u8]) -> Compressed {
     Compressor::default().compress(content)
 }
 
-/// What the directory says of one entry.
+/// What the central directory says of one entry.
 struct Entry {
     name: String,
     offset: u64,
@@ -84,9 +84,10 @@ struct Entry {
 
 /// A ZIP file that is being sent.
 ///
-/// An entry may pass 4 GiB, though no sheet of real registrations does: the domain's bounds keep a row under 4,096 bytes and a
-/// sheet has 2^20 rows. Its header then still says "sizes follow" without a ZIP64 field (Excel refuses one there), its
-/// descriptor has 64-bit sizes, and the directory, which is what readers go by, has the ZIP64 field: as Java's writer does.
+/// An entry may pass 4 GiB, though no sheet of real registrations does: the domain's bounds keep a row under 4,096
+/// bytes and a sheet has 2^20 rows. Its header then still says "sizes follow" without a ZIP64 field (Excel refuses
+/// one there), its descriptor has 64-bit sizes, and the directory, which is what readers go by, has the ZIP64 field:
+/// as Java's writer does.
 pub(super) struct Archive<'a> {
     sink: &'a Sink,
     offset: u64,
@@ -157,7 +158,7 @@ impl<'a> Archive<'a> {
         self.send(out, 0).await
     }
 
-    /// Ends the current entry and writes the directory; without it no reader takes the file for a ZIP.
+    /// Ends the current entry and writes the central directory; without it no reader takes the file for a ZIP.
     ///
     /// # Errors
     /// As [`Sink::send`].
@@ -198,7 +199,7 @@ impl<'a> Archive<'a> {
         self.sink.send(bytes, rows).await
     }
 
-    /// What ends the current entry; nothing without one.
+    /// The data descriptor that ends the current entry; nothing without one.
     fn descriptor(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         if let (true, Some(entry)) = (mem::take(&mut self.open), self.entries.last_mut()) {
@@ -255,7 +256,7 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// Time and date in the format of DOS.
+/// Time and date in the format of MS-DOS.
 fn dos_time(at: DateTime) -> [u16; 2] {
     let part = |value: i8| u16::from(value.unsigned_abs());
     let year = at.year().clamp(1980, 2107).unsigned_abs() - 1980;

@@ -151,7 +151,7 @@ fn an_entry_past_four_gib_is_read_whole() {
         65 * (64 << 20)
     );
     assert_eq!(read(&sent, "after.xml"), b"after");
-    // Inflating it all is the check of the joined checksum; that needs an optimised build.
+    // Inflating it all checks the combined CRC-32; that needs an optimised build.
     if !cfg!(debug_assertions) {
         let mut wide = zip.by_name("wide.xml").expect("is there");
         assert_eq!(

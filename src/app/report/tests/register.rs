@@ -1,4 +1,5 @@
-//! A register of made-up people, the report that production streams of it, and the same tabs by `rust_xlsxwriter` alone.
+//! A register of made-up people, the report that production streams of it, and the same tabs by `rust_xlsxwriter`
+//! alone.
 
 use std::{
     io::{Cursor, Write as _},
