@@ -1,7 +1,7 @@
-//! The lists of weighted choices that `Accept` and its kin are (RFC 9110, 12.4.2).
+//! Content negotiation: parses the lists of weighted choices that `Accept` and its kin are (RFC 9110, 12.4.2).
 
-/// Each choice of a header in its order, with its weight from 0, which is never, to 1; one whose weight is no such
-/// number is left out. Parameters other than the weight are no part of a choice.
+/// Each choice of a header in its order, with its quality value `q` from 0, which means not acceptable, to 1; one
+/// whose `q` is no such number is left out. Other parameters are ignored.
 pub fn choices(header: &str) -> impl Iterator<Item = (&str, f32)> {
     header.split(',').filter_map(|choice| {
         let mut parts = choice.split(';').map(str::trim);

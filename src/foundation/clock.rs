@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-/// Now.
+/// The current time.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub fn now() -> Timestamp {

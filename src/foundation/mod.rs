@@ -1,6 +1,7 @@
-//! What would serve any program: encryption, drawing, languages, logs, the clock, the sharing of calls.
+//! Building blocks that would serve any program: encryption and keyed hashes (`seal`), charts, languages, telemetry
+//! (logs and metrics), the clock, request coalescing (`single_flight`).
 //!
-//! Used by every layer above. Nothing here knows of people, cities or requests.
+//! Called by every layer above. It imports none of them, and never knows of people, cities or requests.
 
 pub mod accept;
 pub mod chart;

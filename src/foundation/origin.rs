@@ -1,11 +1,11 @@
-//! Where a site is reached: scheme, host and port, and nothing else.
+//! The origin of a site (RFC 6454): scheme, host and port, and nothing else.
 
 use std::{fmt, str::FromStr};
 
 use url::Url;
 
-/// A scheme (`http` or `https`), a host and a port, normalised: small letters, the scheme's own port left out,
-/// an international name in its ASCII form. Two spellings of one site are equal.
+/// A scheme (`http` or `https`), a host and a port, normalised: lower case, the default port left out, an
+/// internationalised name in its ASCII form (Punycode). Two spellings of one site are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(Url);
 
@@ -16,10 +16,10 @@ impl Origin {
         self.0.scheme() == "https"
     }
 
-    /// The same site with `label.` before its host.
+    /// The same origin with `label.` before its host: a subdomain.
     ///
     /// # Errors
-    /// When the label is no part of a host name, or the host is an address.
+    /// When the label is no part of a host name, or the host is an IP address.
     pub fn below(&self, label: &str) -> Result<Self, String> {
         let host = self.0.host_str().unwrap_or_default();
         let mut url = self.0.clone();
@@ -49,7 +49,7 @@ impl FromStr for Origin {
     }
 }
 
-/// Without a slash at its end.
+/// Without a trailing slash.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str().trim_end_matches('/'))

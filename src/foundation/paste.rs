@@ -1,17 +1,18 @@
-//! What a paste brings along into a text, and what of it anybody could see.
+//! Normalises pasted text: the invisible characters, odd blanks and typographic signs that copy and paste brings
+//! along.
 //!
-//! The one place that says so, for names, numbers, addresses, references, keys, tokens and cities alike. Two
-//! depths: [`shed`] changes nothing that can be seen, for texts that are shown again; [`plain`] also writes
-//! typographic signs as a keyboard has them, for texts that only mean something. Both take time linear in the text.
+//! The one place that does so, for names, numbers, addresses, references, keys, tokens and cities alike. Two depths:
+//! [`shed`] changes nothing visible, for texts that are shown again; [`plain`] also maps typographic signs to those of
+//! a keyboard, for texts that are only parsed or compared. Both run in time linear in the text.
 
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 
-/// The text holds an embedding, override or isolate of direction (U+202A–202E, U+2066–2069): what stands behind it,
-/// on a page or in a report, would be read in another order.
+/// The text holds a bidirectional control: an embedding, override or isolate (U+202A–202E, U+2066–2069). What follows
+/// it, on a page or in a report, would be displayed in another order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reordered;
 
-/// Whether a sign is never seen by itself: zero-width, soft hyphen, joiner, mark of direction, tag.
+/// Whether a character is invisible by itself: zero-width, soft hyphen, joiner, directional mark, tag.
 #[must_use]
 pub fn is_unseen(sign: char) -> bool {
     is_reordering(sign)
@@ -35,8 +36,8 @@ fn is_tag(sign: char) -> bool {
     matches!(sign, '\u{e0000}'..='\u{e007f}')
 }
 
-/// The text without what a paste brings along: blanks around it, and unseen signs in it. Joiners inside a word
-/// stay, since letters are shaped by them, and so do the tags of a flag; no-break and thin spaces become blanks.
+/// Strips what a paste brings along: blanks around the text, and invisible characters in it. Joiners inside a word
+/// stay, since they shape letters, and so do the tags of a flag; no-break and thin spaces become plain ones.
 ///
 /// # Errors
 /// [`Reordered`].
@@ -69,7 +70,7 @@ pub fn shed(text: &str) -> Result<String, Reordered> {
         kept.push(sign);
         last = sign;
     }
-    // At the end of a word it shapes only what ends without a vowel.
+    // At the end of a word a joiner shapes only a letter whose vowel a virama removed.
     if let Some(joiner) = joiner
         && canonical_combining_class(last) == VIRAMA
     {
@@ -78,7 +79,7 @@ pub fn shed(text: &str) -> Result<String, Reordered> {
     Ok(kept.trim().to_owned())
 }
 
-/// [`shed`], then without joiners, and dashes, apostrophes, quotation marks and full-width signs as ASCII has them.
+/// [`shed`], then without joiners, and dashes, apostrophes, quotation marks and full-width characters mapped to ASCII.
 ///
 /// # Errors
 /// [`Reordered`].
@@ -105,7 +106,7 @@ pub fn plain(text: &str) -> Result<String, Reordered> {
     Ok(plain.collect::<String>().trim().to_owned())
 }
 
-/// Whether there is anything to be seen: blanks, unseen signs, fillers and marks without a letter are nothing.
+/// Whether anything is visible: blanks, invisible characters, fillers and marks without a letter are nothing.
 #[must_use]
 pub fn is_visible(text: &str) -> bool {
     text.chars().any(|sign| {
@@ -114,7 +115,7 @@ pub fn is_visible(text: &str) -> bool {
     })
 }
 
-/// Signs that are drawn as nothing, or not at all, though Unicode counts them among letters and symbols.
+/// Characters that are rendered blank, or not at all, though Unicode classes them as letters or symbols.
 fn is_filler(sign: char) -> bool {
     matches!(
         sign,

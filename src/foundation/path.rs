@@ -1,9 +1,9 @@
-//! Paths of this machine, as settings name them.
+//! Local file paths, as settings name them.
 
 use std::path::PathBuf;
 
-/// The path that a setting names, bare or behind the `//` of a URL with an empty host (`///srv/photos`). Nothing in
-/// it is looked up by a shell, so what only a shell would read is refused instead of becoming a name.
+/// Parses the path of a setting, bare or behind the `//` of a URL with an empty host (`///srv/photos`). No shell
+/// expands it, so `~` and `$VARIABLE` are refused instead of becoming names of folders.
 ///
 /// # Errors
 /// What is wrong, and what to write.

@@ -1,8 +1,8 @@
-//! Single-flight, or request coalescing: whoever asks for what somebody else is already waiting for joins that call and
-//! gets the same answer, an error too.
+//! Single-flight, or request coalescing: whoever asks for what is in flight already joins that call and gets the same
+//! answer, an error too.
 //!
-//! So that no asker waits behind the others for a call that fails slowly, and work is done once however many ask. A call
-//! runs only while somebody waits for it: when the last asker has left it is dropped where it stands.
+//! So no caller queues behind the failed attempts of those before it, and work is done once however many ask. A call
+//! runs only while somebody awaits it: when its last caller is dropped, it is cancelled.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use std::{
 
 use futures::future::{BoxFuture, FutureExt as _, Shared, WeakShared};
 
-/// The calls under way, by what they ask for.
+/// The calls in flight, by key.
 pub struct SingleFlight<K, T> {
     calls: Mutex<HashMap<K, WeakShared<BoxFuture<'static, T>>>>,
 }
@@ -26,7 +26,7 @@ impl<K, T> Default for SingleFlight<K, T> {
 }
 
 impl<K: Eq + Hash, T: Clone> SingleFlight<K, T> {
-    /// The answer to the call for `key` that is under way, or to a new one.
+    /// Joins the call for `key` that is in flight, or starts one.
     pub fn join<F>(&self, key: K, call: impl FnOnce() -> F) -> Shared<BoxFuture<'static, T>>
     where
         F: Future<Output = T> + Send + 'static,

@@ -1,5 +1,5 @@
-//! The few shapes that a picture has: what is asked for becomes the nearest of them, so that strangers can ask for
-//! hundreds of pictures and not for millions.
+//! The few sizes that a picture has: a request gets the nearest of them, which bounds the cache keys that strangers
+//! can make to hundreds, not millions.
 
 /// Widths, in pixels.
 const WIDTHS: [u16; 4] = [320, 640, 1000, 2000];

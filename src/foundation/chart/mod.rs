@@ -1,9 +1,9 @@
 //! The chart of totals: horizontal bars as PNG or SVG, byte for byte the same for the same input.
 //!
 //! Called by the charts of the board, which bring the counts, largest first, and say how a label is written. Here the
-//! counts that have no room are folded into a last bar for the rest, because only the geometry knows how many fit. Pure
-//! and CPU-bound (milliseconds: call it off the async threads). It never counts, sorts, caches, reads a file or looks
-//! for a font.
+//! counts that have no room are folded into a last bar for the rest, because only the geometry knows how many fit.
+//! Pure and CPU-bound (milliseconds: call it on the blocking pool). It never counts, sorts, caches, reads a file or
+//! looks for a font.
 
 mod geometry;
 mod layout;
@@ -30,11 +30,11 @@ pub struct Chart<'a, L> {
     pub subtitle: String,
     /// How many of what, from top to bottom.
     pub counts: &'a [(L, u64)],
-    /// What stands to the left of a bar; cut with an ellipsis at two fifths of the width.
+    /// The label to the left of a bar; truncated with an ellipsis at two fifths of the width.
     pub label: &'a dyn Fn(&L) -> String,
 }
 
-/// Why there is no picture: a defect of a library.
+/// Why rendering failed: a bug in a library.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// The plotters backend refused to draw.

@@ -1,4 +1,4 @@
-//! The chart's one typeface: measures, cuts and rasterises text with the embedded `DejaVu` Sans.
+//! The chart's one typeface: measures, truncates and rasterises text with the embedded `DejaVu` Sans.
 //!
 //! Used by the layout to measure and by both plotters backends to draw. It never looks at the fonts of the machine
 //! (same bytes everywhere), and does no shaping and no right-to-left text. plotters' own `ab_glyph` text is not used
@@ -146,7 +146,7 @@ pub(super) fn width(text: &str, em: i32) -> i32 {
     advances.sum::<f32>().ceil() as i32
 }
 
-/// `text` cut to at most `room` pixels, the cut shown by an ellipsis, and free of characters XML refuses.
+/// `text` truncated to at most `room` pixels, with an ellipsis, and free of characters that XML refuses.
 pub(super) fn fitted(text: &str, em: i32, room: i32) -> String {
     let text = printable(text);
     if width(&text, em) <= room {
@@ -171,8 +171,8 @@ pub fn undrawable(text: &str) -> Option<char> {
     text.nfc().find(|&c| !is_drawable(c))
 }
 
-/// `text` composed, so that a letter and its accent are one glyph, and with U+FFFD for what [`undrawable`] finds, which
-/// XML may refuse too.
+/// `text` in composed form (NFC), so that a letter and its accent are one glyph, and with U+FFFD for what
+/// [`undrawable`] finds, which XML may refuse too.
 pub(super) fn printable(text: &str) -> String {
     let drawable = |c| if is_drawable(c) { c } else { '\u{FFFD}' };
     text.nfc().map(drawable).collect()

@@ -1,8 +1,8 @@
-//! The two languages of the service, and the choice between them.
+//! Localisation: the two languages of the service, and content negotiation between them.
 //!
-//! Owns [`Lang`], its negotiation and the sentences that carry a number or a time; the fixed
-//! strings are in [`Texts`]. Called by the pages, the chart and the report. It never reads a
-//! request, and it never knows which error or page a string is for.
+//! Owns [`Lang`], its negotiation and the sentences that carry a number or a time; the fixed strings are in [`Texts`].
+//! Called by the pages, the chart and the report. It never reads a request, and it never knows which error or page a
+//! string is for.
 
 mod texts;
 
@@ -11,7 +11,7 @@ pub use texts::Texts;
 
 use crate::foundation::accept::choices;
 
-/// A language that every page, chart and report exists in.
+/// A language (locale) that every page, chart and report exists in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Lang {
     /// Spanish, as written in Colombia; the answer to any other language too.
@@ -49,8 +49,8 @@ impl Lang {
             .find(|lang| lang.code().eq_ignore_ascii_case(language))
     }
 
-    /// Chooses by an `Accept-Language` header: the higher weight wins, and Spanish wins a tie,
-    /// a missing header and a header that names neither language.
+    /// Negotiates by an `Accept-Language` header: the higher quality value wins, and Spanish wins a tie, a missing
+    /// header and a header that names neither language.
     #[must_use]
     pub fn negotiate(accept_language: Option<&str>) -> Self {
         let header = accept_language.unwrap_or_default();
@@ -75,7 +75,7 @@ impl Lang {
         }
     }
 
-    /// What stands between groups of three digits.
+    /// The thousands separator.
     #[must_use]
     pub fn thousands(self) -> char {
         match self {
@@ -84,7 +84,7 @@ impl Lang {
         }
     }
 
-    /// A count as people read it: `1.234.567` in Spanish, `1,234,567` in English.
+    /// A count with thousands separators: `1.234.567` in Spanish, `1,234,567` in English.
     #[must_use]
     pub fn count(self, n: u64) -> String {
         let digits = n.to_string();
@@ -138,7 +138,7 @@ impl Lang {
     }
 }
 
-/// The highest weight among the header's ranges that `matches` picks.
+/// The highest quality value among the header's ranges that `matches` picks.
 fn weight(header: &str, matches: impl Fn(&str) -> bool) -> Option<f32> {
     let matching = choices(header).filter(|(tag, _)| matches(tag));
     matching.map(|(_, weight)| weight).reduce(f32::max)

@@ -1,8 +1,8 @@
-//! Every fixed string that a person reads, Spanish and English side by side.
+//! The translations: every fixed string that a person reads, Spanish and English side by side.
 //!
-//! Owns the words of the pages, the field errors, the problems, the chart and the workbook. A
-//! string without its translation does not compile. It never holds markup or a number to fill
-//! in: sentences with a number are methods of [`Lang`](super::Lang).
+//! Owns the words of the pages, the field errors, the problems, the chart and the workbook. A string without its
+//! translation does not compile. It never holds markup or a number to fill in: sentences with a number are methods of
+//! [`Lang`](super::Lang).
 
 /// One line per string: field, Spanish, English. The English text is also the field's doc.
 macro_rules! texts {

@@ -1,4 +1,4 @@
-//! The key of one photo, which lies in the photo's record, closed by the keyring.
+//! The data key of one photo (envelope encryption): the photo's record holds it, encrypted by the keyring.
 
 use zeroize::Zeroizing;
 
@@ -7,7 +7,7 @@ use super::{
 };
 use chacha20poly1305::KeyInit as _;
 
-/// The key of one photo: it seals that photo and nothing else.
+/// The data key of one photo: it encrypts that photo and nothing else.
 pub struct DataKey(Secret);
 
 impl DataKey {
@@ -17,13 +17,13 @@ impl DataKey {
         Self(Zeroizing::new(random()))
     }
 
-    /// The key, closed by the keyring for the owner that `associated` names.
+    /// The data key, encrypted (wrapped) by the keyring for the owner that `associated`, the associated data, names.
     #[must_use]
     pub fn wrap(&self, keyring: &Keyring, associated: &[u8]) -> Sealed {
         keyring.seal(associated, self.0.as_slice())
     }
 
-    /// Opens a wrapped key.
+    /// Decrypts a wrapped data key.
     ///
     /// # Errors
     /// As [`Keyring::open`].
@@ -40,16 +40,16 @@ impl DataKey {
         Ok(Self(Zeroizing::new(secret)))
     }
 
-    /// Closes the photo.
+    /// Encrypts the photo.
     #[must_use]
     pub fn seal(&self, associated: &[u8], content: &[u8]) -> Vec<u8> {
         encrypt(&self.cipher(), &[], associated, content)
     }
 
-    /// Opens the photo.
+    /// Decrypts the photo.
     ///
     /// # Errors
-    /// When it was changed, cut, is another's, or of a format that is not known.
+    /// When it was changed or cut, is another's, or is of a format that is not known.
     pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
         decrypt(&self.cipher(), associated, known_format(sealed)?)
     }

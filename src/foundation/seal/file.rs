@@ -1,6 +1,6 @@
 //! The key file: a line for each key, with a checksum, readable by its owner only.
 //!
-//! Written in one step: a crash leaves the old file, the new one, or none, and never half of one.
+//! Written atomically: a crash leaves the old file, the new one, or none, and never half of one.
 
 use std::{
     collections::BTreeMap,
@@ -87,7 +87,7 @@ impl Keyring {
         text
     }
 
-    /// Writes a new key file, readable by its owner only, and puts it on disk before returning.
+    /// Writes a new key file, readable by its owner only, and syncs it to disk (`fsync`) before returning.
     ///
     /// # Errors
     /// When there is a file of that name, or it cannot be written.
@@ -95,7 +95,7 @@ impl Keyring {
         write_private(path, self.to_text().as_bytes())
     }
 
-    /// Replaces the key file in one step: a crash leaves the old one or the new one. Mode and owner stay what they
+    /// Replaces the key file atomically: a crash leaves the old one or the new one. Mode and owner stay what they
     /// were, because a file that replicas share is read by other accounts.
     ///
     /// # Errors
@@ -105,8 +105,8 @@ impl Keyring {
     }
 }
 
-/// Writes a file in one step: a crash leaves the old one or the new one, on disk. One that was there
-/// keeps its mode and owner, because servers may share it; a new one is its owner's only.
+/// Writes a file atomically (temporary file, `fsync`, rename): a crash leaves the old one or the new one, durably. One
+/// that was there keeps its mode and owner, because servers may share it; a new one is readable by its owner only.
 ///
 /// # Errors
 /// When it cannot be written, or not be given to the owner of the old one.
@@ -141,12 +141,12 @@ fn parse_line(line: &str) -> Option<(&str, KeyId, Secret)> {
     (words.next().is_none() && named.to_string() == id).then_some((kind, named, secret))
 }
 
-/// Writes a new file that only its owner may read, and puts it on disk.
+/// Writes a new file that only its owner may read, and syncs it to disk (`fsync`).
 ///
 /// # Errors
 /// When there is a file of that name, or it cannot be written.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    // Under another name until it is whole: a start that is killed here must not leave half a file.
+    // A temporary file until it is whole: a start that is killed here must not leave half a file.
     let unfinished = path.with_extension(hex::encode(random::<4>()));
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -161,7 +161,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// A file's name is on disk only once its folder is.
+/// Syncs the folder: a new name is durable only once its directory entry is.
 fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if folder != Path::new("") => fs::File::open(folder)?.sync_all(),

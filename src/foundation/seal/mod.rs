@@ -1,13 +1,14 @@
-//! The keyring: sealing of what names a person, and keyed tags to compare without knowing.
+//! The keyring: authenticated encryption of what names a person, and keyed hashes to compare without decrypting.
 //!
-//! Used by intake, photos and the report. Boxes are encrypted with XChaCha20-Poly1305 under a random
-//! nonce and name the key that closed them; tags are keyed hashes (HMAC-SHA-256; a *blind index*)
-//! under a key of their own that is never rotated, because uniqueness is decided by them. Keys leave
-//! this module only into the key file.
+//! Called by intake, photos, the report and the stores. To *seal* is to encrypt into a *box*, to *open* is to decrypt;
+//! a *tag* is a keyed hash (HMAC-SHA-256; a *blind index*). Boxes are encrypted with XChaCha20-Poly1305 under a random
+//! nonce, name the key that encrypted them, and are bound to their owner by associated data (AAD). Tags have a key of
+//! their own that is never rotated, because uniqueness is decided by them. Keys never leave this module but into the
+//! key file.
 //!
-//! A box: format (1 byte), key id (4), nonce (24), ciphertext, authentication tag (16). A photo is
-//! the same without the key id, because its record holds its key. The bytes of every format that was
-//! ever written open for ever: `tests/register` holds that.
+//! A box: format version (1 byte), key id (4), nonce (24), ciphertext, authentication tag (16). A photo is the same
+//! without the key id, because its record holds its data key. The bytes of every format that was ever written can be
+//! decrypted for ever: `tests/register` holds that.
 
 mod data_key;
 mod file;
@@ -28,13 +29,13 @@ pub use self::{
     file::{KeyFileError, replace_private, write_private},
 };
 
-/// The first byte of every box: how the rest is to be read.
+/// The format version, first byte of every box: how the rest is to be read.
 const FORMAT: u8 = 1;
 const ID_LENGTH: usize = 4;
 const NONCE_LENGTH: usize = 24;
 const AUTHENTICATION_LENGTH: usize = 16;
 
-/// A secret of 32 random bytes, wiped when dropped.
+/// A secret of 32 random bytes, zeroised when dropped.
 type Secret = Zeroizing<[u8; 32]>;
 
 /// Random bytes from the operating system.
@@ -48,12 +49,12 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Names one sealing key: the first four bytes of its SHA-256.
+/// Names one encryption key: the first four bytes of its SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; ID_LENGTH]);
 
 impl KeyId {
-    /// Takes what a store gave back; `None` unless it is 4 bytes.
+    /// Parses a stored id; `None` unless it is 4 bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
@@ -85,12 +86,12 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// A sealed box: format, key id, nonce, ciphertext and authentication tag.
+/// A box, or sealed content: format version, key id, nonce, ciphertext and authentication tag.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed(Vec<u8>);
 
 impl Sealed {
-    /// Takes what a store or a bucket gave back; [`Keyring::open`] finds out whether it is a box.
+    /// Wraps stored bytes unparsed; [`Keyring::open`] finds out whether they are a box.
     #[must_use]
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
         Self(bytes)
@@ -102,7 +103,7 @@ impl Sealed {
         &self.0
     }
 
-    /// The key that closed it; `None` for what is no box of a known format.
+    /// The key that encrypted it; `None` for what is no box of a known format.
     #[must_use]
     pub fn key(&self) -> Option<KeyId> {
         self.parts().ok().map(|(id, _)| id)
@@ -131,12 +132,12 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// A keyed fingerprint: equal for equal content, and no help in guessing it without the key.
+/// A keyed hash (a blind index): equal for equal content, and no help in guessing it without the key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tag([u8; 32]);
 
 impl Tag {
-    /// Takes what a store gave back; `None` unless it is 32 bytes.
+    /// Parses a stored tag; `None` unless it is 32 bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
@@ -161,8 +162,8 @@ impl fmt::Debug for Tag {
     }
 }
 
-/// What a tag is made of, so that equal texts of two kinds have different tags. The numbers are part
-/// of every stored tag: none is ever changed or used again.
+/// What a tag is a hash of. The number separates domains: equal texts of two kinds have different tags. It is part of
+/// every stored tag, so none is ever changed or used again.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 pub enum TagOf {
@@ -172,7 +173,7 @@ pub enum TagOf {
     IdempotencyKey = 1,
     /// Everything that a person sent.
     Content = 2,
-    /// The bytes of a clean photo.
+    /// The token of a session or of a sign-in code.
     Photo = 3,
     /// A session's or a sign-in code's token.
     Session = 4,
@@ -182,7 +183,7 @@ pub enum TagOf {
     Marker = 6,
 }
 
-/// A box that stays closed.
+/// Why a box cannot be decrypted.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The box names a key that the key file does not hold.
@@ -193,7 +194,7 @@ pub enum OpenError {
         "sealed in format {0}, which this padron does not know; is it older than the register?"
     )]
     Format(u8),
-    /// The box was changed, cut, or belongs to another record.
+    /// The box was changed or cut, or belongs to another record (its associated data differ).
     #[error("the sealed box is damaged or is not this record's")]
     Damaged,
 }
@@ -202,7 +203,7 @@ pub enum OpenError {
 pub struct Keyring {
     tag: Secret,
     keys: BTreeMap<KeyId, (Secret, XChaCha20Poly1305)>,
-    /// Oldest first; the last one seals.
+    /// Oldest first; the last one encrypts.
     order: Vec<KeyId>,
 }
 
@@ -225,7 +226,7 @@ impl Keyring {
         keyring
     }
 
-    /// Adds a fresh key that seals from now on; what older keys sealed still opens.
+    /// Adds a fresh key that encrypts from now on; what older keys encrypted can still be decrypted.
     pub fn rotate(&mut self) -> KeyId {
         self.push(Zeroizing::new(random()))
     }
@@ -238,13 +239,13 @@ impl Keyring {
         id
     }
 
-    /// The keys that open, oldest first; the last one seals.
+    /// The keys that decrypt, oldest first; the last one encrypts.
     #[must_use]
     pub fn keys(&self) -> &[KeyId] {
         &self.order
     }
 
-    /// Closes `content` for the owner that `associated` names.
+    /// Encrypts `content`, bound to the owner that the associated data name: only with the same can it be decrypted.
     ///
     /// # Panics
     /// Beyond 256 GiB of content; the largest here is a photo of 10 MiB.
@@ -255,17 +256,17 @@ impl Keyring {
         Sealed(encrypt(cipher, &id.0, associated, content))
     }
 
-    /// Opens a box that was sealed for the same owner.
+    /// Decrypts a box that was sealed with the same associated data.
     ///
     /// # Errors
-    /// When the key is not in the ring, or the box is not what was sealed for this owner.
+    /// When the key is not in the keyring, or the box or its associated data are not what was sealed.
     pub fn open(&self, associated: &[u8], sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
         let (id, rest) = sealed.parts()?;
         let (_, cipher) = self.keys.get(&id).ok_or(OpenError::MissingKey(id))?;
         decrypt(cipher, associated, rest)
     }
 
-    /// The fingerprint of `parts`, each taken with its length.
+    /// The keyed hash of `parts`, each prefixed with its length.
     ///
     /// # Panics
     /// Never: HMAC takes a key of any length.
@@ -281,14 +282,14 @@ impl Keyring {
         Tag(mac.finalize().into_bytes().into())
     }
 
-    /// What a store remembers to tell this register's key file from another's.
+    /// The keyed hash by which a store tells this register's key file from another's.
     #[must_use]
     pub fn fingerprint(&self) -> Tag {
         self.tag(TagOf::Keyring, &[])
     }
 }
 
-/// Format, `key` (its id, or nothing), nonce, ciphertext and authentication tag.
+/// Returns format version, `key` (its id, or nothing), nonce, ciphertext and authentication tag.
 fn encrypt(cipher: &XChaCha20Poly1305, key: &[u8], associated: &[u8], content: &[u8]) -> Vec<u8> {
     let nonce: [u8; NONCE_LENGTH] = random();
     let head = [&[FORMAT], key, &nonce].concat();
@@ -307,7 +308,7 @@ fn encrypt(cipher: &XChaCha20Poly1305, key: &[u8], associated: &[u8], content: &
     sealed
 }
 
-/// Opens nonce, ciphertext and authentication tag.
+/// Takes nonce, ciphertext and authentication tag.
 fn decrypt(
     cipher: &XChaCha20Poly1305,
     associated: &[u8],

@@ -1,4 +1,4 @@
-//! Boxes, tags and the key file.
+//! Encryption and decryption of boxes, keyed hashes, and the key file.
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,9 +1,9 @@
 //! Log lines to Loki, or to what speaks its push protocol, beside standard output.
 //!
-//! tracing-loki drops lines without a word when its channel is full, keeps any number of them while Loki is away,
-//! and does not say when lines have arrived; but it says when a request failed, and once it is told to end it ends
-//! when no request is under way. So one [`Pusher`] after the other is filled and ended: what it had is then delivered
-//! or known to be lost, and a layer before them refuses what is beyond a bound.
+//! tracing-loki drops lines silently when its channel is full, buffers without a bound while Loki is unavailable, and
+//! does not report deliveries; but it reports failed requests, and once it is shut down it ends when no request is in
+//! flight. So one [`Pusher`] after the other is filled and shut down: what it had is then known to be delivered or
+//! lost, and a layer before them drops (sheds) what is beyond a bound.
 
 use std::{
     cell::Cell,
@@ -32,35 +32,35 @@ use tracing_subscriber::{
 };
 use url::Url;
 
-/// Lines that may wait for Loki: some two megabytes, which it takes in one request.
+/// Bound of the lines that wait for Loki: some two megabytes, which it takes in one request.
 const WAITING: u64 = 4096;
 
 /// Lines after which the next pusher takes over.
 const FILLED: u64 = WAITING / 2;
 
-/// Lines that tracing-loki's channel holds.
+/// Capacity of tracing-loki's bounded channel, in lines.
 const CHANNEL: u64 = 512;
 
-/// How long the last lines may take to arrive.
+/// Shutdown timeout: how long delivery of the last lines may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// How much later than asked a timer may wake.
+/// Allowance for a timer that fires late.
 const LATE: Duration = Duration::from_millis(20);
 
-/// What speaks of the pushing itself, and would have it go on for ever.
+/// Targets that are excluded to avoid a feedback loop: a push would cause lines to push.
 const OF_PUSHING: [&str; 5] = ["tracing_loki", "reqwest", "hyper", "h2", "rustls"];
 
-/// A layer of the registry's.
+/// A layer of the registry.
 type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// The pushing, as whoever ends it holds it.
+/// The push task, as whoever shuts it down holds it.
 pub(super) struct Pushing {
     shared: Arc<Shared>,
     last: CancellationToken,
     turns: JoinHandle<()>,
 }
 
-/// Begins to push: the layer that takes the lines, the one that hears of losses, and the pushing.
+/// Starts to push: the layer that takes the lines, the one that observes losses, and the push task.
 pub(super) fn push(url: &Url, instance: &str) -> (Boxed, Boxed, Pushing) {
     let shared = Arc::new(Shared {
         current: RwLock::new(Pusher::start(url, instance)),
@@ -93,7 +93,7 @@ pub(super) fn push(url: &Url, instance: &str) -> (Boxed, Boxed, Pushing) {
 }
 
 impl Pushing {
-    /// Waits a moment for what is on its way, and says how much did not arrive.
+    /// Waits, within a timeout, for the lines in flight, and logs how many did not arrive.
     pub(super) async fn end(mut self) {
         self.last.cancel();
         let ended = timeout(LAST_WORDS, &mut self.turns).await;
@@ -105,7 +105,7 @@ impl Pushing {
     }
 }
 
-/// Ends the pusher of each turn when it is filled and another has taken its place; `last` ends the last one.
+/// Rotates pushers: shuts one down when it is filled and another has taken its place; `last` shuts down the last one.
 async fn take_turns(shared: Arc<Shared>, url: Url, instance: String, last: CancellationToken) {
     loop {
         tokio::select! {
@@ -113,7 +113,7 @@ async fn take_turns(shared: Arc<Shared>, url: Url, instance: String, last: Cance
             () = last.cancelled() => {}
         }
         let is_last = last.is_cancelled();
-        // While it rests after a failure it would end without another attempt.
+        // During its backoff after a failure it would end without another retry.
         let mut rest = shared.rest();
         while Instant::now() < rest {
             tokio::select! {
@@ -136,7 +136,7 @@ async fn take_turns(shared: Arc<Shared>, url: Url, instance: String, last: Cance
         };
         let undelivered = filled.end().await;
         if is_last {
-            // What came meanwhile came too late.
+            // Lines that came meanwhile came too late.
             shared.ending.store(undelivered, SeqCst);
             return;
         }
@@ -148,9 +148,9 @@ async fn take_turns(shared: Arc<Shared>, url: Url, instance: String, last: Cance
 
 struct Shared {
     current: RwLock<Pusher>,
-    /// Lines of the pusher that is being ended.
+    /// Lines of the pusher that is being shut down.
     ending: AtomicU64,
-    /// Rings when the current pusher is filled.
+    /// Notified when the current pusher is filled.
     filled: Notify,
 }
 
@@ -164,13 +164,13 @@ impl Shared {
         current.lines.waiting() + self.ending.load(SeqCst)
     }
 
-    /// Until when the current pusher rests.
+    /// When the backoff of the current pusher ends.
     fn rest(&self) -> Instant {
         self.current().lines.rest()
     }
 }
 
-/// One tracing-loki.
+/// One instance of tracing-loki, with its background task.
 struct Pusher {
     layer: tracing_loki::Layer,
     controller: tracing_loki::BackgroundTaskController,
@@ -189,7 +189,7 @@ impl Pusher {
         let (layer, controller, task) =
             built.expect("two labels that differ, a header, and an address that has a host");
         let lines = Arc::new(Lines::default());
-        // Without it tokio's turns would end the task's before its channel is empty.
+        // Without it Tokio's cooperative budget would make the task yield before its channel is empty.
         let task = tokio::task::unconstrained(Watched {
             task,
             lines: lines.clone(),
@@ -202,11 +202,11 @@ impl Pusher {
         }
     }
 
-    /// Waits until its last request has an answer; gives how many lines did not arrive.
+    /// Shuts it down: awaits its last request, and returns how many lines did not arrive.
     async fn end(self) -> u64 {
         self.controller.shutdown().await;
         let ended = self.task.await;
-        // After a failure its lines wait for an attempt that will not be made.
+        // After a failure its lines wait for a retry that will not be made.
         let failed = ended.is_err() || Instant::now() < self.lines.rest();
         if failed { self.lines.waiting() } else { 0 }
     }
@@ -217,24 +217,24 @@ impl Pusher {
 struct Lines {
     /// Let through by the bounds.
     begun: AtomicU64,
-    /// In the channel or beyond.
+    /// In the channel or received from it.
     sent: AtomicU64,
-    /// Beyond the channel.
+    /// Received from the channel.
     taken: AtomicU64,
-    /// Given up.
+    /// Given up by tracing-loki.
     dropped: AtomicU64,
-    /// Until when it makes no attempt, because the last one failed.
+    /// When its backoff ends: it makes no attempt before, because the last one failed.
     rest: Mutex<Option<Instant>>,
 }
 
 impl Lines {
-    /// Lines that are not given up: those that have arrived are among them until the pusher ends.
+    /// Lines that are not given up: delivered ones are among them until the pusher ends.
     fn waiting(&self) -> u64 {
         let begun = self.begun.load(SeqCst);
         begun.saturating_sub(self.dropped.load(SeqCst))
     }
 
-    /// Whether there is room for one line more, which is then taken, beside so many of the pusher before.
+    /// Reserves room for one line, beside the `before` lines of the pusher before; `false` when there is none.
     fn begin(&self, before: u64) -> bool {
         let room = |begun: u64| {
             let in_channel = begun.saturating_sub(self.taken.load(SeqCst));
@@ -250,7 +250,7 @@ impl Lines {
     }
 }
 
-/// Lets lines through while there is room for them.
+/// Load shedding: lets lines through while there is room for them, and drops and counts the rest.
 struct Bounded(Arc<Shared>);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Bounded {
@@ -279,10 +279,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Bounded {
     }
 }
 
-/// What tracing-loki said of itself since [`Watched`] asked last, on this thread.
+/// What tracing-loki reported of itself since [`Watched`] asked last, on this thread.
 #[derive(Clone, Copy, Default)]
 struct Told {
-    /// Attempts that have failed in a row.
+    /// Consecutive failed attempts.
     failures: Option<u64>,
     dropped: u64,
 }
@@ -291,7 +291,7 @@ thread_local! {
     static TOLD: Cell<Told> = Cell::default();
 }
 
-/// Hears what tracing-loki says of itself.
+/// Observes what tracing-loki logs of itself.
 struct Losses;
 
 impl<S: Subscriber> Layer<S> for Losses {
@@ -314,7 +314,7 @@ impl Visit for Told {
     fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
 
-/// tracing-loki's task, with what it says while it is polled written down where it belongs.
+/// tracing-loki's task; what it reports while it is polled is booked to its pusher.
 struct Watched {
     task: tracing_loki::BackgroundTask,
     lines: Arc<Lines>,
@@ -329,7 +329,7 @@ impl Future for Watched {
             TOLD.take();
             let polled = Pin::new(&mut self.task).poll(context);
             let told = TOLD.take();
-            // It empties its channel first.
+            // It drains its channel first.
             self.lines.taken.store(sent, SeqCst);
             if told.dropped > 0 {
                 self.lines.dropped.fetch_add(told.dropped, SeqCst);
@@ -345,7 +345,7 @@ impl Future for Watched {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner) = Some(until);
                 if polled.is_pending() {
-                    // It forgets to set its alarm for the next attempt until it is polled again.
+                    // It registers the timer of its next attempt only when it is polled again.
                     continue;
                 }
             }
@@ -354,7 +354,7 @@ impl Future for Watched {
     }
 }
 
-/// How long tracing-loki rests after so many failures in a row.
+/// tracing-loki's exponential backoff after so many consecutive failures.
 fn rest_after(failures: u64) -> Duration {
     let doublings = u32::try_from(failures.saturating_sub(2)).unwrap_or(u32::MAX);
     let rest = 500_u64.checked_shl(doublings).unwrap_or(u64::MAX);

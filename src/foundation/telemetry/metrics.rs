@@ -1,7 +1,7 @@
-//! The metrics: one list of all of them, and what renders them in Prometheus' text form.
+//! The metrics: one list of all of them, and their rendering in Prometheus' text format.
 //!
-//! Modules count by name; the list says what the names mean, on `/metrics` and in the operator's
-//! documentation, and which values their labels may have.
+//! Modules record by name; the list says what the names mean, on `/metrics` and in the operator's documentation, and
+//! which values their labels may have (their cardinality).
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -13,33 +13,33 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 use tokio_util::sync::CancellationToken;
 
-/// Time between two foldings of what was recorded.
+/// Interval of the upkeep, which drains recorded samples into the histograms.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Upper bounds of the latency histograms, in seconds.
+/// Bucket bounds of the latency histograms, in seconds.
 const SECONDS: [f64; 11] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
 
 const REPORT_DURATION: &str = "padron_report_duration_seconds";
 
-/// The same of whole reports.
+/// The same for whole reports.
 const REPORT_SECONDS: [f64; 11] = [
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 120.0, 300.0, 600.0,
 ];
 
-/// What a metric is to Prometheus.
+/// The type of a metric in Prometheus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Grows, from zero at the start.
+    /// Only grows, from zero at the start of the process.
     Counter,
     /// Goes up and down.
     Gauge,
-    /// Counts by size.
+    /// Counts samples by size, in buckets.
     Histogram,
 }
 
-/// A label and its bound.
+/// A label and the bound of its cardinality.
 #[derive(Clone, Copy, Debug)]
 pub struct Label {
     /// Its name.
@@ -57,7 +57,7 @@ pub struct Metric {
     pub kind: Kind,
     /// Its labels.
     pub labels: &'static [Label],
-    /// What it tells.
+    /// What it tells: its help text.
     pub help: &'static str,
 }
 
@@ -318,22 +318,22 @@ pub const METRICS: &[Metric] = &[
     gauge("process_threads", &[], "Threads"),
 ];
 
-/// Renders the metrics of this process.
+/// Renders the metrics of this process for a scrape.
 pub struct Metrics {
     handle: PrometheusHandle,
     process: Collector,
 }
 
 impl Metrics {
-    /// Everything in Prometheus' text form; what the system knows of the process is read now.
+    /// Everything in Prometheus' text format; the figures of the process itself are read now.
     #[must_use]
     pub fn render(&self) -> String {
         self.process.collect();
         self.handle.render()
     }
 
-    /// Folds what was recorded into its histograms every few seconds until `stop`; it would pile up until somebody
-    /// asks for the metrics.
+    /// Drains recorded samples into the histograms every few seconds until shutdown (`stop`); otherwise they would
+    /// pile up in memory until the next scrape.
     pub async fn upkeep(&self, stop: CancellationToken) {
         while stop
             .run_until_cancelled(tokio::time::sleep(UPKEEP))
@@ -345,10 +345,10 @@ impl Metrics {
     }
 }
 
-/// What renders the metrics of this process; the first call starts counting.
+/// The metrics of this process; the first call installs the recorder.
 ///
 /// # Errors
-/// When something else in the process counts already.
+/// When another recorder is installed already.
 pub fn metrics() -> anyhow::Result<&'static Metrics> {
     static METER: Mutex<Option<&'static Metrics>> = Mutex::new(None);
     let mut meter = METER.lock().unwrap_or_else(PoisonError::into_inner);
@@ -373,8 +373,8 @@ pub fn metrics() -> anyhow::Result<&'static Metrics> {
 }
 
 impl Metric {
-    /// Describes it. A counter whose labels have few values begins at 0: Prometheus does not see the
-    /// first of what was not there before.
+    /// Describes it. A counter with bounded labels is initialised to 0: Prometheus misses the first increment of a
+    /// series that did not exist before.
     fn introduce(&self) {
         let Self { name, help, .. } = *self;
         let unit = if name.ends_with("_seconds") || name.ends_with("_seconds_total") {
@@ -397,7 +397,7 @@ impl Metric {
     }
 }
 
-/// All labellings; none when a label is open.
+/// All combinations of label values; none when a label is unbounded.
 fn combinations(labels: &[Label]) -> Vec<Vec<(&'static str, &'static str)>> {
     labels.iter().fold(vec![Vec::new()], |before, label| {
         let with = |value: &&'static str| {

@@ -1,8 +1,8 @@
-//! Log lines and metrics: where they go.
+//! Telemetry: log lines, metrics, and where they go.
 //!
-//! `cli` starts it before anything else and ends it last. Lines go to standard output: text when a
-//! person looks at a terminal, JSON otherwise; and to Loki where that is asked for. Nobody who logs waits for
-//! either. No module ever gives it personal data; a test plants some and looks.
+//! `cli` starts it before anything else and shuts it down last. Lines go to standard output (text on a terminal, JSON
+//! otherwise), and to Loki where that is asked for. Whoever logs never blocks: queues are bounded, and lines that find
+//! them full are dropped and counted. It is never given personal data; a test plants some and looks.
 
 mod loki;
 mod metrics;
@@ -28,7 +28,8 @@ use url::Url;
 
 pub use self::metrics::{Kind, Label, METRICS, Metric, Metrics, metrics};
 
-/// Target of the audit lines: who did what to people's data. They are written at every level, `off` among them.
+/// Target of the audit log: who did what to people's data. These lines are written at every log level, `off` among
+/// them.
 pub const AUDIT: &str = "padron::audit";
 
 /// Logging that has been started.
@@ -38,11 +39,11 @@ pub struct Logging {
     loki: Option<loki::Pushing>,
 }
 
-/// Starts logging at the level that `filter` says, in the form of `RUST_LOG`, for the replica
-/// `instance`. With `loki` it must be called where tasks can be spawned.
+/// Starts logging with the filter `filter`, in the syntax of `RUST_LOG`, for the replica `instance`. With `loki` it
+/// must be called inside a Tokio runtime.
 ///
 /// # Errors
-/// When `filter` cannot be parsed, or the thread that writes cannot be had.
+/// When `filter` cannot be parsed, or the writer thread cannot be started.
 pub fn start_logging(filter: &str, instance: &str, loki: Option<&Url>) -> anyhow::Result<Logging> {
     let wanted =
         || levels(filter).context("RUST_LOG: not a filter; use for example info or padron=debug");
@@ -74,7 +75,7 @@ pub fn start_logging(filter: &str, instance: &str, loki: Option<&Url>) -> anyhow
 }
 
 impl Logging {
-    /// Gives the last lines a moment to arrive.
+    /// Flushes the last lines, within a timeout.
     pub async fn end(self) {
         if let Some(pushing) = self.loki {
             pushing.end().await;
@@ -83,7 +84,8 @@ impl Logging {
     }
 }
 
-/// What is asked for, and every audit line with the span of its request; but of libraries nothing below `info`, where some show what they carry.
+/// The log filter: what is asked for, and at every level the audit lines with the span of their request; but from
+/// libraries nothing below `info`, where some show what they carry.
 fn levels(filter: &str) -> Result<impl Filter<Registry> + use<>, ParseError> {
     let own = |target: &str| target.starts_with(env!("CARGO_PKG_NAME"));
     let bound = filter_fn(move |meta| own(meta.target()) || *meta.level() <= Level::INFO);
@@ -93,10 +95,10 @@ fn levels(filter: &str) -> Result<impl Filter<Registry> + use<>, ParseError> {
     Ok(EnvFilter::try_new(filter)?.and(bound).or(audit))
 }
 
-/// JSON lines that say which replica writes, because those of all lie in one place.
+/// JSON lines that name the replica, because the lines of all replicas are collected in one place.
 struct Central {
     line: Format<Json>,
-    /// As JSON.
+    /// As a JSON string.
     instance: String,
 }
 
@@ -129,7 +131,7 @@ where
             .format_event(context, Writer::new(&mut line), event)?;
         let open = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
         write!(writer, "{open}")?;
-        // The fields of the request that causes the line, beside its own.
+        // The fields of the request's span, beside the line's own.
         if let Some(span) = context.lookup_current()
             && let Some(fields) = span.extensions().get::<FormattedFields<N>>()
             && let Some(fields) = fields

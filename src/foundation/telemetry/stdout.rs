@@ -1,8 +1,8 @@
 //! Log lines to standard output, which may be a pipe that nobody reads or a disk that is full.
 //!
-//! A thread writes them; whoever logs leaves a line in a bounded queue and goes on. What finds no room there, or no
-//! place to go, is dropped and counted. A process that is killed takes with it what still waits: milliseconds' worth
-//! where somebody reads.
+//! A writer thread takes them from a bounded channel, so that whoever logs never blocks: there is no backpressure.
+//! Lines that find the channel full, or cannot be written, are dropped and counted. A process that is killed loses
+//! what is still queued: milliseconds' worth where somebody reads.
 
 use std::{
     io::{self, Write},
@@ -14,29 +14,29 @@ use std::{
 use tokio::time::{Instant, sleep};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that may wait: some four megabytes.
+/// Capacity of the channel, in lines: some four megabytes.
 const WAITING: usize = 8192;
 
-/// How long the last lines may take to be written.
+/// Shutdown timeout: how long writing the last lines may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Time between two looks whether they are.
+/// Poll interval of the shutdown.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Where lines are left; `None` is the end of them.
+/// The sending half of the channel; `None` ends the writer thread.
 #[derive(Clone)]
 pub(super) struct Lines(SyncSender<Option<Vec<u8>>>);
 
-/// The writing, as whoever ends it holds it.
+/// The writer thread, as whoever shuts it down holds it.
 pub(super) struct Writing {
     lines: Lines,
     thread: JoinHandle<()>,
 }
 
-/// Begins to write to standard output.
+/// Starts the writer thread.
 ///
 /// # Errors
-/// When no thread can be had.
+/// When the thread cannot be started.
 pub(super) fn write() -> io::Result<(Lines, Writing)> {
     let (sender, lines) = sync_channel(WAITING);
     let thread = thread::Builder::new()
@@ -63,12 +63,12 @@ fn dropped(reason: &'static str) {
 }
 
 impl Writing {
-    /// Gives the last lines a moment to be written. Whoever does not read must not keep the process.
+    /// Flushes the last lines, within a timeout: a stalled reader must not keep the process alive.
     pub(super) async fn end(self) {
         let until = Instant::now() + LAST_WORDS;
         let mut told = false;
         while !self.thread.is_finished() && Instant::now() < until {
-            // The queue may be full.
+            // A full channel does not take the end marker yet.
             told = told || self.lines.0.try_send(None).is_ok();
             sleep(LOOK).await;
         }

@@ -1,7 +1,7 @@
-//! Where everything goes: a chart and a size become boxes and lines of text, in whole pixels.
+//! The layout: a chart and a size become boxes and lines of text, in whole pixels.
 //!
-//! Called by both renderers, so PNG and SVG are the same picture. It draws nothing. Its promise for every chart: no text
-//! meets another text, a bar, or the border.
+//! Called by both renderers, so PNG and SVG are the same picture. It never draws. Its promise for every chart: no text
+//! overlaps another text, a bar, or the border.
 
 use plotters_backend::{BackendColor, text_anchor::HPos};
 
@@ -221,7 +221,7 @@ impl Frame {
             baseline,
             ink,
         };
-        // A long title is better small than cut.
+        // A long title is better small than truncated.
         let title_em = (self.subtitle_em..self.title_em)
             .rfind(|&em| width(&printable(rows.title), em + 1) <= room)
             .map_or(self.subtitle_em, |em| em + 1);
