@@ -1,16 +1,16 @@
-//! The marker of a register: which it is, and how many people it has had.
+//! The marker of a register: its id, and the high-water mark of how many people it has had.
 //!
-//! Pure. It is kept beside the keys and in the photo store, so that a record store that was lost, or
-//! is another's, is not taken for a new one. It is one line of text, with a keyed hash of what it says.
+//! Pure. Copies are kept beside the keys and in the photo store, so that a record store that was lost, or is
+//! another's, is not taken for a new one. It is one line of text, authenticated by a keyed hash (HMAC).
 
 use uuid::Uuid;
 
 use crate::foundation::seal::{Keyring, Tag, TagOf};
 
-/// What the line begins with; the number is that of its format.
+/// What the line begins with; the number is the version of its format.
 const HEAD: &str = "padron register 1";
 
-/// The most that was ever seen of a register.
+/// A register's high-water mark: the most that was ever seen of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marker {
     /// Its id.
@@ -25,7 +25,7 @@ pub struct Marker {
 pub struct NotOurs;
 
 impl Marker {
-    /// As it is stored.
+    /// Serialises it, with its keyed hash.
     #[must_use]
     pub fn to_text(&self, keyring: &Keyring) -> String {
         let (register, registered) = (self.register, self.registered);
@@ -33,7 +33,7 @@ impl Marker {
         format!("{HEAD} {register} {registered} {tag}\n")
     }
 
-    /// Reads what was stored.
+    /// Parses what was stored and verifies its keyed hash.
     ///
     /// # Errors
     /// [`NotOurs`].

@@ -1,9 +1,8 @@
 //! How many people each city has, as counted by reports: what the chart shows.
 //!
-//! Pure: [`Totals::merge`] decides what a finished report changes. Each count carries the sequence
-//! number of the snapshot that it was read from, so that a slow report never overwrites what a later
-//! one saw, on whichever replica and in whichever order the two end. Times are for people to read:
-//! no clock decides which snapshot is later.
+//! Pure: [`Totals::merge`] decides what a finished report changes. Each count carries the sequence number of the
+//! snapshot that it was read from, so that a slow report never overwrites what a later one saw, on whichever replica
+//! and in whichever order the two end. Timestamps are for people to read: no clock decides which snapshot is later.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +14,8 @@ use crate::domain::city::CityCode;
 /// What one snapshot of the store counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counted {
-    /// Which of two snapshots of a store is later: the number that the store gave it. Snapshots
-    /// between which nothing was written may share one.
+    /// Sequence number of the snapshot, given by the store: the higher is the later. Snapshots between which nothing
+    /// was written may share one.
     pub sequence: u64,
     /// When the snapshot was taken.
     pub as_of: Timestamp,
@@ -31,7 +30,7 @@ pub struct Counted {
 pub struct CityCount {
     /// Registrations.
     pub count: u64,
-    /// Of the snapshot that counted them.
+    /// Sequence number of the snapshot that counted them.
     pub sequence: u64,
     /// When that was taken.
     pub as_of: Timestamp,
@@ -44,7 +43,7 @@ pub struct Totals {
     pub version: u64,
     /// Every city ever counted; one that was erased since stays, with a count of zero.
     pub cities: BTreeMap<CityCode, CityCount>,
-    /// Of the latest snapshot in it.
+    /// Sequence number of the latest snapshot in it.
     pub sequence: u64,
     /// When that was taken.
     pub as_of: Timestamp,
@@ -63,8 +62,7 @@ impl Totals {
         nothing.merge(counted)
     }
 
-    /// The next version after a count: of each city that was counted, the count of the later snapshot
-    /// stays.
+    /// Merges a count into the next version: of each city that was counted, the count of the later snapshot stays.
     #[must_use]
     pub fn merge(&self, counted: &Counted) -> Self {
         let mut next = self.clone();

@@ -1,8 +1,7 @@
-//! The closed catalogue of cities and the matching of what people type against it.
+//! The closed catalogue of cities, and the fuzzy search of it for what people type.
 //!
-//! Read once at start-up from a CSV (`code,municipality,department,aliases`) and shared by the
-//! form, the report and the chart. `search` looks a text up in it. It never guesses: a text that fits several
-//! cities is answered with the choices.
+//! Read once at start-up from a CSV (`code,municipality,department,aliases`) and shared by the form, the report and
+//! the chart. `search` is the index. It never guesses: a text that fits several cities is answered with the choices.
 
 mod search;
 
@@ -105,7 +104,7 @@ pub enum NoCity {
     Unknown(Vec<City>),
 }
 
-/// A catalogue that cannot be used, with the line to mend.
+/// A catalogue that cannot be used, with the line to correct.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
     /// The file cannot be read.
@@ -193,7 +192,7 @@ impl Cities {
         Ok(cities)
     }
 
-    /// Adds a city, or says what is wrong with its line.
+    /// Adds a city, or returns what is wrong with its line.
     fn add(&mut self, line: Line) -> Result<(), String> {
         let code: CityCode = line
             .code
@@ -241,15 +240,15 @@ impl Cities {
         self.all.iter()
     }
 
-    /// Changes when the catalogue does: 32 hexadecimal digits.
+    /// A hash (SHA-256, cut to 32 hexadecimal digits) of the catalogue: it changes when the catalogue does.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
-    /// The one city that `text` means: by code, name, alias, telling word, abbreviation, or any with its
-    /// department, without regard to accents, case or punctuation, and with one typing error where that leaves
-    /// one city only. A name that is whole comes before those that only hold its words.
+    /// The one city that `text` means: by code, name, alias, telling word, abbreviation, or any with its department,
+    /// without regard to accents, case or punctuation, and with one typing error (an edit distance of 1) where that
+    /// leaves one city only. An exact match of a name comes before names that only hold its words.
     ///
     /// # Errors
     /// [`NoCity`], with suggestions, when there is no such city or more than one.
@@ -294,8 +293,8 @@ impl Cities {
         Err(NoCity::Unknown(choices(&known)))
     }
 
-    /// At most `limit` cities for somebody who is still typing, in the order in which [`Cities::find`] would take
-    /// or suggest them: whole names, then names that begin so, then names with such words, each in order of name.
+    /// Autocomplete: at most `limit` cities for somebody who is still typing, ranked as [`Cities::find`] would take or
+    /// suggest them: exact names, then names with this prefix, then names with such words, each in order of name.
     #[must_use]
     pub fn search(&self, text: &str, limit: usize) -> Vec<&City> {
         if let Some(city) = self.coded(text) {
@@ -305,7 +304,7 @@ impl Cities {
         if found.is_empty() {
             return self.alike(text, limit.min(MAX_SUGGESTIONS));
         }
-        // Stable, so that cities of one kind stay in order of name.
+        // A stable sort, so that cities of one kind stay in order of name.
         found.sort_by_key(|&(fit, elsewhere, _)| match fit {
             Fit::Full | Fit::Whole => 0,
             Fit::Words | Fit::Beginning if !elsewhere => 1,

@@ -1,26 +1,26 @@
-//! The one search of the catalogue: what a text may mean, best first.
+//! The one fuzzy search of the catalogue: what a text may mean, ranked.
 //!
-//! One index, built once: every word of every name, alias and department, and for each city which of them are its
-//! own. A text is looked up word by word in the words; a city is then a few bit masks, so that a search costs the
-//! same few ten thousand steps whatever is typed.
+//! One index, built once: every word of every name, alias and department, and for each city which of them are its own.
+//! A text is looked up word by word in the words; a city is then a few bit masks, so that a search costs the same few
+//! ten thousand steps whatever is typed.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use crate::foundation::paste::is_unseen;
 
-/// Most letters of a text, folded, that can name a city.
+/// Most letters of a text, folded, that can name a city: bounds the cost of a search.
 const MAX_LETTERS: usize = 200;
 
 /// Most words of one; the masks below have a bit for each.
 const MAX_WORDS: usize = 16;
 
-/// Fewest letters of a word in which one typing error is forgiven.
+/// Fewest letters of a word in which one typing error (an edit distance of 1) is forgiven.
 const MIN_MISTYPED: usize = 4;
 
-/// Fewest letters with which a department may be cut short (`Cund.`).
+/// Fewest letters of an abbreviated department (`Cund.`).
 const MIN_CUT: usize = 3;
 
-/// Words that people leave out, add, or confuse: nothing depends on them.
+/// Stop words, which people leave out, add, or confuse: no match depends on them.
 const SMALL: [&str; 14] = [
     "de",
     "del",
@@ -38,13 +38,13 @@ const SMALL: [&str; 14] = [
     "dpto",
 ];
 
-/// Words of names that by themselves name nothing.
+/// Words too common in names to identify a city by themselves.
 const COMMON: [&str; 20] = [
     "alta", "alto", "bajo", "ciudad", "don", "media", "medio", "norte", "nueva", "nuevo", "pueblo",
     "puerto", "rio", "s", "san", "santa", "santo", "sur", "valle", "villa",
 ];
 
-/// How people shorten words of names.
+/// Abbreviations of words in names.
 const SHORT: [(&str, &str); 14] = [
     ("cdad", "ciudad"),
     ("fco", "francisco"),
@@ -62,7 +62,7 @@ const SHORT: [(&str, &str); 14] = [
     ("vlla", "villa"),
 ];
 
-/// How well a text fits a city, best first.
+/// How well a text matches a city, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fit {
     /// It is a name of it with its whole department: `Cauca`, which is a word of `Valle del Cauca` too.
@@ -75,11 +75,11 @@ pub(super) enum Fit {
     Misspelled,
     /// Its words are the city's but for one typing error.
     Mistyped,
-    /// It may become one while it is typed.
+    /// It is a prefix of one: it may become one while it is typed.
     Beginning,
 }
 
-/// What a text fits.
+/// What a text matches.
 pub(super) struct Found {
     /// Fit, whether the name does not even begin so, and position in the catalogue; best first.
     pub(super) cities: Vec<(Fit, bool, usize)>,
@@ -98,7 +98,7 @@ struct Form {
 
 #[derive(Debug)]
 struct Entry {
-    /// `name department`, folded: what cities are ordered by.
+    /// `name department`, folded: the sort key of cities.
     text: String,
     /// The name and its aliases.
     forms: Vec<Form>,
@@ -110,7 +110,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     words: Vec<Vec<char>>,
-    /// Without small words.
+    /// Without stop words.
     departments: Vec<Vec<WordId>>,
     /// In the order of the catalogue.
     entries: Vec<Entry>,
@@ -146,7 +146,7 @@ struct Typed {
     needed: u32,
     /// Those that by themselves name nothing.
     common: u32,
-    /// Those long enough to be a department's cut short.
+    /// Those long enough to be an abbreviated department.
     cut: u32,
     /// Whether one of them is in no name.
     has_unknown: bool,
@@ -250,9 +250,10 @@ impl Index {
         found
     }
 
-    /// Cities whose names have a telling word in common with the text, or else look alike; most alike first.
+    /// Suggestions: cities whose names have a telling word in common with the text, or else are similar; most similar
+    /// first.
     pub(super) fn alike(&self, text: &str, limit: usize) -> Vec<usize> {
-        /// How alike a text and a name must be (Jaro-Winkler, 0 to 1).
+        /// Least similarity of a text and a name (Jaro-Winkler, 0 to 1).
         const LIKENESS: f64 = 0.85;
         let Some(typed) = self.look_up(text) else {
             return Vec::new();
@@ -393,7 +394,8 @@ impl Typed {
     }
 }
 
-/// Whether one letter too many, missing, wrong or swapped with its neighbour makes one word of the other.
+/// Whether the Damerau-Levenshtein distance is at most 1: one letter too many, missing, wrong or swapped with its
+/// neighbour.
 fn one_error(a: &[char], b: &[char]) -> bool {
     if a.len().abs_diff(b.len()) > 1 {
         return false;
@@ -409,8 +411,8 @@ fn one_error(a: &[char], b: &[char]) -> bool {
     }
 }
 
-/// Lower case without accents and unseen signs, every run of other than letters and digits one blank; of a text that
-/// is too long to name a city, a beginning that is too long as well.
+/// Normalises for matching: lower case without accents and invisible characters, every run of other than letters and
+/// digits one blank; of a text that is too long to name a city, a prefix that is too long as well.
 pub(super) fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len().min(4 * MAX_LETTERS));
     let signs = text.chars().filter(|&sign| !is_unseen(sign));

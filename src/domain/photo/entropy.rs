@@ -1,6 +1,6 @@
-//! The compressed pixels of a sequential JPEG, counted: whether a scan has all of them, and where they end.
+//! The entropy-coded pixels of a sequential JPEG, counted: whether a scan has all of them, and where they end.
 //!
-//! `jpeg` calls [`Scan::end`]. Huffman codes are read and their values skipped; nothing is decoded or held. About
+//! `jpeg` calls [`Scan::end`]. Huffman codes are read and their values skipped; nothing is decoded or buffered. About
 //! 5 ms per MB. Progressive scans build on each other and are not counted.
 
 use super::{PhotoError, Work};
@@ -45,7 +45,7 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// Codes of up to this many bits are looked up at once.
+/// Huffman codes of up to this many bits are found by one table look-up.
 const SHORT: u32 = 9;
 
 struct Decoder<'a> {
@@ -114,9 +114,9 @@ impl<'a> Decoder<'a> {
 pub(super) enum End {
     /// All are there, in so many bytes.
     Whole(usize),
-    /// The data stops before.
+    /// The data are truncated before.
     Short,
-    /// Damage; only a viewer knows.
+    /// The data are corrupt; only a viewer knows.
     Unknown,
 }
 
@@ -219,7 +219,7 @@ fn marker_of(bytes: &[u8]) -> Option<u8> {
     bytes.get(fill).copied().filter(|_| fill > 0)
 }
 
-/// The bits of a scan, without stuffing. Behind the end, and at a marker, they are zeros.
+/// A bit reader without byte stuffing, padded with zeros behind the end and at a marker.
 struct Bits<'a> {
     bytes: &'a [u8],
     /// The first byte that is not in `buffer`.
@@ -321,7 +321,7 @@ impl<'a> Bits<'a> {
         Some(())
     }
 
-    /// How many bits were read that are not there.
+    /// How many padding bits were read, which are not in the data.
     fn lacking(&self) -> u32 {
         self.added.saturating_sub(self.count)
     }

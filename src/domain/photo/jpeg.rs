@@ -1,7 +1,7 @@
 //! JPEG: walks the segments, keeps what decodes the picture, drops the rest.
 //!
-//! Called by [`super::clean_while`] only. Compressed pixels are copied, never decoded: in sequential pictures they
-//! are counted, in progressive ones skimmed for the next marker.
+//! Called by [`super::clean_while`] only. Compressed pixels are copied, never decoded: in sequential pictures they are
+//! counted (`entropy`), in progressive ones skimmed for the next marker.
 
 use super::{
     MAX_ICC, MediaType, Photo, PhotoError, Work, check_sides,
@@ -273,7 +273,7 @@ impl<'a> Segments<'a> {
 
 /// Where the next marker begins, fill bytes included. Stuffed zeros and restart markers belong to a scan.
 fn find_marker(bytes: &[u8]) -> Option<usize> {
-    /// Pairs tested at once, without a branch, so that the compiler uses vector instructions.
+    /// Pairs tested at once, without a branch, so that the compiler vectorises the loop (SIMD).
     const BLOCK: usize = 128;
     let hit = |(a, b): (&u8, &u8)| *a == 0xFF && *b != 0 && *b & 0xF8 != 0xD0;
     let mut at = 0;

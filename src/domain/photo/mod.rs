@@ -1,9 +1,10 @@
-//! Turns uploaded bytes into a [`Photo`]: recognised by content, bounded by its header, stripped of metadata.
+//! Validates and sanitises uploads into a [`Photo`]: sniffed by content, bounded by its header, stripped of metadata.
 //!
-//! `http/registrations` calls [`clean`] on the blocking pool; `intake` stores what it returns. Pictures are never decoded
-//! or encoded again: segments and chunks are copied or left out, so what a viewer shows stays the same, pixel for
-//! pixel. Nothing here does I/O, and no allocation grows with the sides of a picture. Compressed pixel data is
-//! copied as it is, so text that someone hides *inside* it is not found.
+//! `http/registrations` calls [`clean_while`] on the blocking pool; `intake` stores what it returns. Pictures are
+//! never decoded or re-encoded: segments and chunks are copied or left out, so what a viewer shows stays the same,
+//! pixel for pixel. Nothing here does I/O, and no allocation grows with the sides of a picture, so a decompression
+//! bomb gains nothing. Compressed pixel data are copied as they are, so text that someone hides *inside* them
+//! (steganography) is not found.
 
 mod entropy;
 mod exif;
@@ -28,7 +29,7 @@ pub const MIN_LONG_SIDE: u32 = 320;
 /// The longest colour profile kept, in bytes (inclusive). Printer profiles reach about 600 KB.
 const MAX_ICC: usize = 1024 * 1024;
 
-/// How much longer a mended picture may be than what was sent, in bytes.
+/// How much longer a repaired picture may be than what was sent, in bytes.
 const MENDED: usize = 512;
 
 /// The formats a photo is stored in.
@@ -114,7 +115,7 @@ impl Photo {
 }
 
 impl fmt::Debug for Photo {
-    /// Leaves the picture out: it shows somebody's ID card.
+    /// Redacted: the picture shows somebody's ID card.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Photo")
             .field("media_type", &self.media_type)
@@ -154,15 +155,15 @@ pub enum PhotoError {
     /// The file contradicts its own format.
     #[error("the photo is damaged")]
     Malformed,
-    /// The file unpacks to more than its header declares, or makes a viewer work without end.
+    /// A decompression bomb: it decompresses to more than its header declares, or makes a viewer work without end.
     #[error("the photo unpacks to more than it declares")]
     Bomb,
-    /// Nobody waits for the photo any more.
+    /// Cancelled: nobody waits for the photo any more.
     #[error("cleaning the photo was cancelled")]
     Cancelled,
 }
 
-/// [`clean_while`] somebody waits for it, for ever.
+/// [`clean_while`] without cancellation.
 ///
 /// # Errors
 /// As there.
@@ -170,7 +171,7 @@ pub fn clean(bytes: &[u8]) -> Result<Photo, PhotoError> {
     clean_while(bytes, || true)
 }
 
-/// Checks a picture and strips its metadata without decoding it.
+/// Validates a picture and strips its metadata without decoding it.
 ///
 /// Kept: pixels, colour (also an ICC profile of up to 1 MiB) and, when EXIF asks for a turn, an EXIF block that
 /// holds only the orientation. Left out: every other metadata block, thumbnails, and bytes behind the picture's
@@ -179,15 +180,14 @@ pub fn clean(bytes: &[u8]) -> Result<Photo, PhotoError> {
 /// file, at most 512 bytes longer. The result is never longer than [`MAX_BYTES`], and cleaning it again changes
 /// nothing.
 ///
-/// The time grows with the bytes alone, at most 0.2 µs for each and 50 ms: about 0.15 ms per MB of WebP or
-/// progressive JPEG, 5 ms per MB of other JPEG, whose compressed pixels are counted. The pixels of a PNG
-/// are counted without being unpacked; for their checksum they are, where that is no more than 16 MiB and 64 bytes for
-/// each compressed one.
+/// The time is linear in the bytes, at most 0.2 µs for each and 50 ms: about 0.15 ms per MB of WebP or progressive
+/// JPEG, 5 ms per MB of other JPEG, whose compressed pixels are counted. The pixels of a PNG are counted without being
+/// decompressed; for their checksum they are, where that is no more than 16 MiB and 64 bytes for each compressed one.
 ///
-/// `is_wanted` is asked again after each 64 KiB of work, that is bytes read, written or unpacked.
+/// Cancellation: `is_wanted` is polled after each 64 KiB of work, that is bytes read, written or decompressed.
 ///
 /// # Errors
-/// One [`PhotoError`] for the first rule broken; the declared sides are checked before anything is unpacked.
+/// One [`PhotoError`] for the first rule broken; the declared sides are checked before anything is decompressed.
 /// [`PhotoError::Cancelled`] as soon as the photo is not wanted any more.
 pub fn clean_while(bytes: &[u8], is_wanted: impl Fn() -> bool) -> Result<Photo, PhotoError> {
     let photo = clean_of_any_size(bytes, &is_wanted)?;
@@ -210,23 +210,23 @@ fn clean_of_any_size(bytes: &[u8], is_wanted: &dyn Fn() -> bool) -> Result<Photo
         MediaType::Png => png::clean(bytes, &mut work)?,
         MediaType::WebP => webp::clean(bytes, &mut work)?,
     };
-    // Mending may have added a little.
+    // Repairs may have added a little.
     if photo.bytes.len() > MAX_BYTES {
         return Err(PhotoError::TooLarge);
     }
     Ok(photo)
 }
 
-/// Counts the work of a cleaning, in bytes read, written or unpacked, and ends it when nobody waits for it.
+/// Counts the work of a cleaning, in bytes read, written or decompressed, and is its cancellation point.
 ///
-/// Whatever loops over bytes that a client sent spends here: that is how tests see that the work is linear.
+/// Whatever loops over untrusted bytes spends here: that is how tests see that the work is linear.
 struct Work<'a> {
     is_wanted: &'a dyn Fn() -> bool,
-    /// Since the last look.
+    /// Since the last poll.
     done: usize,
 }
 
-/// Work between two looks at whether the photo is wanted, in bytes.
+/// Work between two polls of `is_wanted`, in bytes.
 const SLICE: usize = 64 * 1024;
 
 impl Work<'_> {

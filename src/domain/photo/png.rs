@@ -1,8 +1,8 @@
 //! PNG: walks the chunks, keeps pixels and colour, drops text, time, EXIF, animation and everything private.
 //!
 //! Called by [`super::clean_while`] only. The pixels are counted to prove that they are as many as the header
-//! declares, never held: that decides whether the picture is whole, as in browsers, and neither
-//! checksums nor what stands behind the pixels. The IDAT chunks are joined into one right stream.
+//! declares, never buffered: that decides whether the picture is whole, as in browsers, and neither checksums nor what
+//! stands behind the pixels. The IDAT chunks are joined into one valid stream.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::{MAX_ICC, MENDED, MediaType, Photo, PhotoError, Work, check_sides, ex
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Bytes behind the declared pixels that are cut off, if they are fewer than the pixels. More is a bomb.
+/// Bytes behind the declared pixels that are cut off, if they are fewer than the pixels. More is a decompression bomb.
 const MAX_EXTRA: u64 = 16 * 1024 * 1024;
 
 /// A colour profile is no shorter than its header and the number of its tags.
@@ -54,7 +54,7 @@ fn orientation(mut chunks: Chunks, work: &mut Work) -> Result<Option<u8>, PhotoE
             }
             Ok(chunk) if chunk.kind != *b"IEND" => {}
             Err(PhotoError::Cancelled) => return Err(PhotoError::Cancelled),
-            // What is wrong here may not matter, or is told by whoever reads it.
+            // An error here may not matter, or is reported by whoever reads the chunk next.
             Ok(_) | Err(_) => return Ok(None),
         }
     }
@@ -94,7 +94,7 @@ fn copy_head<'a>(
             && chunk.is_intact(work)?
         {
             if chunk.kind == *b"iCCP" {
-                // Looked at once even when it is of no use: looking inflates, which is not free.
+                // Decompressed once even when it is of no use: decompression is not free.
                 is_written[place] = true;
                 if let Some(profile) = profile(chunk.content, work)? {
                     write(out, chunk.kind, &profile, work)?;
@@ -149,7 +149,7 @@ fn copy_pixels<'a>(
     seal(out, start, work)
 }
 
-/// A colour profile that can be read: a name, method 0 and one whole zlib stream with nothing behind it, mended
+/// A colour profile that can be read: a name, method 0 and one whole zlib stream with nothing behind it, repaired
 /// where it is not so.
 fn profile<'a>(content: &'a [u8], work: &mut Work) -> Result<Option<Cow<'a, [u8]>>, PhotoError> {
     let name = content.iter().take(80).position(|byte| *byte == 0);

@@ -1,8 +1,10 @@
-//! zlib streams: how much one unpacks to, and the same stream cut to as much as is wanted and ended properly.
+//! zlib (deflate) streams: the decompressed length of one, and the same stream truncated to as much as is wanted and
+//! ended properly.
 //!
 //! `png` calls this for pixels and colour profiles. [`Stream::read`] reads the symbols and adds up what they stand
-//! for, so its time grows with the compressed bytes only, whatever they unpack to. [`Stream::whole`] unpacks
-//! through a small buffer for the checksum, where that is affordable.
+//! for, so its time is linear in the compressed bytes, whatever they decompress to: a decompression bomb gains
+//! nothing. [`Stream::whole`] decompresses through a small buffer for the checksum (Adler-32), where that is
+//! affordable.
 
 use std::borrow::Cow;
 
@@ -14,22 +16,22 @@ use super::{MENDED, PhotoError, Work};
 const HEADER: usize = 2;
 const CHECKSUM: usize = 4;
 
-/// The longest run that one symbol of a stream can stand for.
+/// The longest match that one symbol of a stream can stand for.
 const LONGEST: usize = 258;
 
-/// Blocks with tables of their own, without regard to length and for each 64 bytes: tables cost a hundred times
-/// what they take up, and no encoder changes them that often.
+/// Most blocks with Huffman tables of their own, without regard to length and for each 64 bytes: tables cost a hundred
+/// times what they take up, and no encoder changes them that often.
 const MAX_TABLES: usize = 1024;
 
-/// Unpacked for its checksum is what is no longer than this and 64 times its compressed bytes. Only pictures that are
-/// almost blank are; of those the checksum is believed.
+/// A stream is decompressed for its checksum up to this length and 64 times its compressed bytes. Only pictures that
+/// are almost blank are longer; their checksum is believed.
 const AFFORDABLE: u64 = 16 * 1024 * 1024;
 
 /// A stream that was read.
 pub(super) struct Stream<'a> {
     zlib: &'a [u8],
     wanted: u64,
-    /// Bytes it unpacks to: up to its end, to damage, or to what was asked for.
+    /// Decompressed length: up to its end, to damage, or to what was asked for.
     pub(super) length: u64,
     /// Its compressed bytes up to the checksum, when it came to its own end.
     end: Option<usize>,
@@ -75,8 +77,8 @@ impl<'a> Stream<'a> {
         })
     }
 
-    /// The stream, unpacking to exactly what is wanted, with its right checksum and nothing behind: borrowed when it
-    /// was sent so. `None` when that cannot be had.
+    /// The stream, decompressing to exactly what is wanted, with its right checksum and nothing behind: borrowed when
+    /// it was sent so. `None` when that cannot be had.
     pub(super) fn whole(&self, work: &mut Work) -> Result<Option<Cow<'a, [u8]>>, PhotoError> {
         let Some(cut) = &self.cut else {
             return Ok(None);
@@ -106,7 +108,7 @@ impl<'a> Stream<'a> {
         Ok(Some(mended.into()))
     }
 
-    /// The first four bytes that it unpacks to.
+    /// The first four bytes that it decompresses to.
     pub(super) fn start(&self, work: &mut Work) -> Result<Option<[u8; 4]>, PhotoError> {
         let start = Self::read(self.zlib, 4, 1, work)?.unpack(work)?;
         Ok(start.and_then(|start| start.last.try_into().ok()))
@@ -151,7 +153,7 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// What unpacking told.
+/// The result of decompressing.
 struct Unpacked {
     checksum: [u8; CHECKSUM],
     /// The last bytes, as many as a symbol can stand for.
@@ -194,7 +196,7 @@ impl Cut {
     }
 }
 
-/// Codes of up to this many bits are looked up at once.
+/// Huffman codes of up to this many bits are found by one table look-up.
 const SHORT: u32 = 9;
 
 const END_OF_BLOCK: u16 = 256;
@@ -209,7 +211,7 @@ struct Huffman {
 }
 
 impl Huffman {
-    /// `None` when there are more codes than their lengths have room for.
+    /// `None` when the code is over-subscribed: there are more codes than their lengths have room for.
     fn new(lengths: &[u8]) -> Option<Self> {
         let mut counts = [0_u16; 16];
         for length in lengths {
@@ -286,7 +288,7 @@ impl Huffman {
     }
 }
 
-/// Reads compressed data symbol by symbol, without unpacking it.
+/// Reads deflate data symbol by symbol, without decompressing it.
 struct Reader<'a> {
     deflate: &'a [u8],
     /// Bits read.
@@ -296,7 +298,7 @@ struct Reader<'a> {
     wanted: u64,
     limit: u64,
     cut: Option<Cut>,
-    /// Blocks with tables of their own.
+    /// Blocks with Huffman tables of their own (dynamic blocks).
     tables: usize,
 }
 
@@ -363,7 +365,7 @@ impl Reader<'_> {
         self.is_within().then_some(bits)
     }
 
-    /// Counts a block that is not compressed; `false` when it breaks off.
+    /// Counts a stored (not compressed) block; `false` when it is truncated.
     fn stored(&mut self, block: usize, work: &mut Work) -> Result<bool, PhotoError> {
         let head = self.at.div_ceil(8);
         let rest = self.deflate.get(head..).unwrap_or_default();
@@ -426,7 +428,7 @@ impl Reader<'_> {
         is_whole.then_some((Huffman::new(literals)?, Huffman::new(distances)?))
     }
 
-    /// Counts the symbols of a block; `false` when it breaks off, and at the limit.
+    /// Counts the symbols of a block; `false` when it is truncated, and at the limit.
     fn symbols(
         &mut self,
         block: usize,
@@ -565,7 +567,7 @@ impl Bits {
         }
     }
 
-    /// Adds a last block of `literals`, in the fixed code.
+    /// Adds a final block of `literals`, in the fixed Huffman code.
     fn finish(mut self, literals: &[u8]) -> Vec<u8> {
         for bit in [1, 1, 0] {
             self.push(bit);

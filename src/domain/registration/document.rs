@@ -1,4 +1,4 @@
-//! The number of the document that says who a person is, under its type.
+//! The number of an identity document under its type: validated, normalised, unique.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::foundation::paste::plain;
 const MAX_SYMBOLS: usize = 20;
 
 /// A document's type and number as one text: `1020304050` is a CC, `PA AB123456` a passport. Capital letters,
-/// separators removed. Prints nothing of what it holds.
+/// separators removed. Redacted in `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DocumentNumber(pub(super) String);
 
@@ -22,8 +22,8 @@ impl DocumentNumber {
         Self::of(DocumentType::Cc, text)
     }
 
-    /// Parses the number of a document of this type. Separators are taken where they cannot mean anything else:
-    /// between groups of three digits from the right, or blanks and dashes in a number with letters.
+    /// Parses the number of a document of this type. Separators are accepted where they are unambiguous: between
+    /// groups of three digits from the right, or blanks and dashes in a number with letters.
     ///
     /// # Errors
     /// [`Fault::DocumentNumber`], [`Fault::Reordered`].
@@ -50,7 +50,7 @@ impl DocumentNumber {
         &self.0
     }
 
-    /// Type and number as they decide who is who: without the zeros that only pad.
+    /// Type and number normalised for uniqueness: without leading zeros that only pad.
     #[must_use]
     pub fn normalised(&self) -> String {
         let (mark, symbols) = self
@@ -79,8 +79,8 @@ fn significant(kind: DocumentType, symbols: &str) -> &str {
     }
 }
 
-/// The digits of a text whose separators, if any, part all of it into groups of three from the right. One that could
-/// be a decimal point (`79204456.0`, `1,020.304`) makes it no number at all, rather than another one.
+/// The digits of a text whose thousands separators, if any, part all of it into groups of three from the right. One
+/// that could be a decimal point (`79204456.0`, `1,020.304`) makes it no number at all, rather than another one.
 fn ungrouped(text: &str) -> Option<String> {
     let mut groups = text.split(['.', ',', '\'', ' ', '-']);
     let first = groups.next()?;

@@ -4,10 +4,10 @@ use std::ops::RangeInclusive;
 
 use crate::foundation::paste::plain;
 
-/// What kind of document a number is of.
+/// The type of an identity document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DocumentType {
-    /// Cédula de ciudadanía: adults of Colombia. What is meant where nothing is said.
+    /// Cédula de ciudadanía: adults of Colombia. The default.
     #[default]
     Cc,
     /// Tarjeta de identidad: minors of Colombia.
@@ -74,7 +74,7 @@ impl DocumentType {
         }
     }
 
-    /// What stands before a number of this type in a report; nothing before a CC's, the usual one.
+    /// The prefix of a number of this type in a report; none for a CC, the usual one.
     pub(super) fn mark(self) -> &'static str {
         match self {
             Self::Cc => "",

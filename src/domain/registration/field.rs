@@ -1,4 +1,4 @@
-//! What may be wrong with a form: fields, faults, and both together.
+//! Validation errors of a form: fields, faults, and both together.
 
 use serde::Serialize;
 
@@ -41,7 +41,7 @@ impl Field {
     }
 }
 
-/// What is wrong with a field.
+/// What is wrong with a field: the kind of validation error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It is absent or blank.
@@ -50,11 +50,11 @@ pub enum Fault {
     TooLong,
     /// It holds control characters.
     Control,
-    /// It holds signs that turn the order of reading around.
+    /// It holds bidirectional control characters.
     Reordered,
     /// It is not UTF-8 text.
     NotUtf8,
-    /// It is not of its form.
+    /// It does not match the field's format.
     Format,
     /// It is no number of a document of this type.
     DocumentNumber(DocumentType),
@@ -67,7 +67,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The stable code in answers.
+    /// The stable error code in answers.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -100,7 +100,7 @@ impl From<Reordered> for Fault {
     }
 }
 
-/// One fault of one field.
+/// One validation error: a fault of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// Where.

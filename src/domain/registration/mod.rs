@@ -1,7 +1,8 @@
 //! What a registration is: the words of the domain, each with a `parse` that is its only way in.
 //!
-//! Pure. [`NewRegistration::parse`] turns what a person typed into something that may be stored, or
-//! into every error of every field at once. Types that hold personal data print nothing of it.
+//! Called by `http` with forms, and by `intake`, the stores, the report and `cli` with what is stored. Pure: it never
+//! reads a request or a store. [`NewRegistration::parse`] validates what a person typed: it returns something that may
+//! be stored, or every error of every field at once. Types that hold personal data are redacted in `Debug`.
 
 mod document;
 mod document_type;
@@ -30,10 +31,10 @@ use crate::{
     },
 };
 
-/// A text as it came in: absent, or bytes that may not even be text.
+/// A raw form field: absent, or bytes that may not even be text.
 pub type RawText = Option<Result<String, Fault>>;
 
-/// What came in through the form, unparsed; it cannot reach storage.
+/// The raw form, not validated; it cannot reach storage.
 #[derive(Default)]
 pub struct RegistrationForm {
     /// The person's full name.
@@ -52,7 +53,7 @@ pub struct RegistrationForm {
     pub photo: Option<Result<Photo, PhotoError>>,
 }
 
-/// A registration that may be stored: every field parsed.
+/// A valid registration that may be stored: every field parsed.
 #[derive(Debug)]
 pub struct NewRegistration {
     /// Who.
@@ -61,15 +62,15 @@ pub struct NewRegistration {
     pub city: City,
     /// Their ID card. Only `padron seed --no-photos` leaves it out.
     pub photo: Option<Photo>,
-    /// The client's key, if it sent one.
+    /// The client's idempotency key, if it sent one.
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
 impl NewRegistration {
-    /// Parses the form.
+    /// Validates the form.
     ///
     /// # Errors
-    /// Every fault of every field, in the order of the form.
+    /// Every validation error of every field, in the order of the form.
     pub fn parse(form: RegistrationForm, cities: &Cities) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
         let mut keep = |field, fault| errors.push(FieldError::new(field, fault));
@@ -171,7 +172,7 @@ pub fn find_city(text: RawText, cities: &Cities) -> Result<City, FieldError> {
     })
 }
 
-/// Names one photo in the object store.
+/// Object key of one photo in the object store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PhotoKey(pub Uuid);
 
@@ -188,16 +189,16 @@ pub struct StoredPhoto {
     pub width: u32,
     /// Height, in pixels.
     pub height: u32,
-    /// Keyed fingerprint of the clean image.
+    /// Keyed hash of the clean image.
     pub digest: Tag,
-    /// The photo's own key, closed by the keyring.
+    /// The photo's own data key, encrypted (wrapped) by the keyring.
     pub wrapped_key: Sealed,
 }
 
-/// A stored registration: nothing in it names the person.
+/// A stored registration: personal data are encrypted, and nothing else in it names the person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
-    /// Version 7, so that the order of ids is the order of registration.
+    /// UUID version 7, so that the order of ids is the order of registration.
     pub id: Uuid,
     /// What the citizen keeps.
     pub reference: Reference,
@@ -205,20 +206,20 @@ pub struct Registration {
     pub city: CityCode,
     /// When, to the millisecond.
     pub registered_at: Timestamp,
-    /// The [`Person`], closed beside this record's [`Envelope`].
+    /// The [`Person`], encrypted with this record's [`Envelope`] as associated data.
     pub sealed: Sealed,
-    /// Decides that a document number is registered once.
+    /// Keyed hash (blind index) whose uniqueness decides that a document number is registered once.
     pub document_tag: Option<Tag>,
-    /// Decides that an idempotency key is used once.
+    /// Keyed hash whose uniqueness decides that an idempotency key is used once.
     pub idempotency_tag: Option<Tag>,
-    /// Tells a replay from another request under the same idempotency key.
+    /// Keyed hash of all that was sent: tells a retry from another request under the same idempotency key.
     pub content_tag: Tag,
     /// The photo; absent only in records made by `padron seed --no-photos`.
     pub photo: Option<StoredPhoto>,
 }
 
 impl Registration {
-    /// What the box of the person is bound to.
+    /// What the box of the person is bound to: its associated data.
     #[must_use]
     pub fn envelope(&self) -> Envelope {
         Envelope {

@@ -1,4 +1,4 @@
-//! Who a registration is of, and the box that holds it.
+//! The personal data of a registration, and their encryption.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::{
     foundation::seal::{Keyring, OpenError, Sealed, Tag, TagOf},
 };
 
-/// What names a person; it leaves this process only sealed.
+/// Personal data; they are stored only encrypted (sealed).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
     /// Full name.
@@ -24,8 +24,8 @@ pub struct Person {
     pub email: Option<Email>,
 }
 
-/// What stands in clear beside a sealed person: the associated data of the box, which opens beside
-/// nothing else. Whoever can write the store and has no key cannot exchange any of it unnoticed.
+/// What is stored in clear beside an encrypted person: the associated data (AAD) of the box, which can be decrypted
+/// beside nothing else. Whoever can write the store but has no key cannot exchange any of it undetected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Envelope {
     /// Record id.
@@ -41,7 +41,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// All of one length but the last, which may be absent.
+    /// Fixed lengths but for the last, which may be absent, so the concatenation is unambiguous.
     fn associated(&self) -> Vec<u8> {
         let photo = self.photo_key.map(|key| key.0.into_bytes());
         [
@@ -57,16 +57,16 @@ impl Envelope {
 }
 
 impl Person {
-    /// Closes the person into the box that belongs beside `envelope`.
+    /// Encrypts the person into the box that belongs beside `envelope`.
     #[must_use]
     pub fn seal(&self, keyring: &Keyring, envelope: &Envelope) -> Sealed {
         keyring.seal(&envelope.associated(), &fields::write(&self.fields()))
     }
 
-    /// Opens the person beside `envelope`. What was valid when it was sealed is not judged again.
+    /// Decrypts the person beside `envelope`. What was valid when it was encrypted is not validated again.
     ///
     /// # Errors
-    /// When the key is missing, the box is not this record's, or anything of `envelope` was changed.
+    /// When the key is missing, the box is another record's, or `envelope` (its associated data) was changed.
     pub fn open(
         keyring: &Keyring,
         envelope: &Envelope,
@@ -84,13 +84,13 @@ impl Person {
         })
     }
 
-    /// The fields in the box. The order is part of the format: a new field goes behind the last, and
-    /// none is ever removed; one that is not used any more stays empty.
+    /// The plaintext's fields. Their order is part of the format: a new field is appended, and none is ever removed;
+    /// one that is not used any more stays empty.
     fn fields(&self) -> [&str; 3] {
         [self.name.as_str(), self.document_text(), self.email_text()]
     }
 
-    /// Decides that a document number is registered once.
+    /// The keyed hash (blind index) that decides that a document number is registered once.
     #[must_use]
     pub fn document_tag(&self, keyring: &Keyring) -> Option<Tag> {
         let number = self.document_number.as_ref()?;
@@ -98,8 +98,8 @@ impl Person {
         Some(keyring.tag(TagOf::Document, &[number.as_bytes()]))
     }
 
-    /// Tells a replay from another request under the same idempotency key: what this person sent, the
-    /// photo by its own tag.
+    /// The keyed hash that tells a retry from another request under the same idempotency key: of all that this person
+    /// sent, the photo by its own tag.
     #[must_use]
     pub fn content_tag(&self, keyring: &Keyring, city: CityCode, photo: Option<&Tag>) -> Tag {
         let number = self.document_number.as_ref();
@@ -137,10 +137,10 @@ impl Person {
     }
 }
 
-/// The layout inside the box: texts one behind the other, each its length in bytes (two, little
-/// endian) and then itself. A field that is not given is empty, and empty ones at the end are left
-/// out. So an older box lacks what was added since, and of a newer one this version reads what it
-/// knows and passes over the rest; whoever seals a person again must carry that rest over.
+/// Serialises the plaintext: length-prefixed texts (two bytes, little-endian). A field that is not given is empty, and
+/// trailing empty ones are left out. That is compatible both ways: an older box lacks what was added since, and of a
+/// newer one this version reads what it knows and ignores the rest; whoever encrypts a person again must carry that
+/// rest over.
 mod fields {
 
     use crate::foundation::seal::OpenError;
@@ -264,7 +264,7 @@ mod tests {
         }
     }
 
-    /// A box as some other version may have written it.
+    /// Decrypts a plaintext as some other version may have written it.
     fn opened(content: &[u8]) -> Result<Person, OpenError> {
         let (keyring, envelope) = (Keyring::generate(), envelope());
         let sealed = keyring.seal(&envelope.associated(), content);

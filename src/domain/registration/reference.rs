@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::foundation::paste::plain;
 
-/// Symbols of a reference: no `0 O`, `1 I L`, nor `U`.
+/// The alphabet of a reference, without look-alikes: no `0 O`, `1 I L`, nor `U`.
 pub(super) const SYMBOLS: &[u8; 30] = b"23456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// What the citizen keeps: eight symbols without look-alikes, written `K7QM-3XPD`.
@@ -12,8 +12,8 @@ pub(super) const SYMBOLS: &[u8; 30] = b"23456789ABCDEFGHJKMNPQRSTVWXYZ";
 pub struct Reference(pub(super) [u8; 8]);
 
 impl Reference {
-    /// A reference from random bytes; each symbol is drawn from its own two bytes, which favours
-    /// none by more than one in two thousand.
+    /// A reference from random bytes; each symbol is drawn from its own two bytes, so that modulo bias stays below one
+    /// in two thousand.
     #[must_use]
     pub fn from_random(random: [u8; 16]) -> Self {
         let mut symbols = [0; 8];

@@ -1,4 +1,4 @@
-//! The texts that a person types, each with its bounds. They print nothing of what they hold.
+//! The texts that a person types, each with its bounds. They are redacted in `Debug`.
 
 use std::fmt;
 
@@ -35,8 +35,8 @@ macro_rules! personal_text {
 }
 
 personal_text! {
-    /// A full name: 1 to [`MAX_NAME_CHARS`] characters of any script, at least one of them one that can be
-    /// seen, none a control character; without what a paste brought along.
+    /// A full name: 1 to [`MAX_NAME_CHARS`] characters of any script, at least one of them visible, none a control
+    /// character; without what a paste brought along.
     PersonName
 }
 personal_text! {
@@ -44,7 +44,7 @@ personal_text! {
     Email
 }
 personal_text! {
-    /// What a client sends to make a repeated request harmless: [`KEY_CHARS`] visible ASCII characters.
+    /// What a client sends to make its retries idempotent: [`KEY_CHARS`] visible ASCII characters.
     IdempotencyKey
 }
 

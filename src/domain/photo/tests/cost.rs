@@ -1,4 +1,4 @@
-//! Uploads that are made to cost: work and memory grow with the bytes, whatever they are.
+//! Denial of service by upload: work and memory are linear in the bytes, whatever they are.
 
 use allocation_counter::measure;
 
@@ -90,7 +90,7 @@ pub(super) fn costly(length: usize) -> Vec<Vec<u8>> {
             &[&[0x78, 1], &bits(&tables(), 800)[..], &row[2..]].concat(),
         ),
     ];
-    // Wrong checksums: the stream is mended.
+    // Wrong checksums: the stream is repaired.
     for place in 8..all.len() {
         let mut bytes = all[place].clone();
         let at = bytes.len() - 12 - 4 - 1;
@@ -130,7 +130,7 @@ pub(super) fn costly(length: usize) -> Vec<Vec<u8>> {
     all
 }
 
-/// Slices of work, and pieces and bytes of memory, that cleaning takes.
+/// Slices of work, and allocations and bytes of memory, that cleaning takes.
 pub(super) fn cost(bytes: &[u8]) -> (usize, u64, u64) {
     let slices = std::cell::Cell::new(0);
     let memory = measure(|| {
@@ -149,7 +149,7 @@ fn work_and_memory_grow_with_the_bytes_alone() {
     for (place, (short, long)) in short.iter().zip(&long).enumerate() {
         let (work, pieces, _) = cost(short);
         let (twice_the_work, same_pieces, memory) = cost(long);
-        // Beside the bytes, a profile is unpacked once.
+        // Beside the bytes, a profile is decompressed once.
         let most = (8 * long.len() + 2 * MAX_ICC) / SLICE;
         assert!(
             twice_the_work <= most,
@@ -159,7 +159,7 @@ fn work_and_memory_grow_with_the_bytes_alone() {
             twice_the_work <= 2 * work + 10,
             "{place}: {work}, {twice_the_work}"
         );
-        // What is remembered of the bytes would be a piece for each, or one that grows.
+        // Buffers that depend on the bytes would be an allocation for each, or one that grows.
         assert_eq!(pieces, same_pieces, "{place}");
         assert!(
             memory <= 3 * long.len() as u64 + 200_000,

@@ -133,7 +133,7 @@ fn damaged_pngs_are_refused() {
     assert!(clean(&png([1, 1], [8, 3, 0], &[palette(256), idat])).is_ok());
 }
 
-/// The unpacked rows of a PNG that is right to the last checksum.
+/// The decompressed rows of a PNG that is right to the last checksum.
 fn rows(bytes: &[u8]) -> Vec<u8> {
     let (mut at, mut stream, mut kinds) = (8, Vec::new(), Vec::new());
     while at < bytes.len() {
