@@ -1,9 +1,8 @@
-//! The chart from memory beside a bare handler that returns the same bytes.
+//! The chart from the cache beside a bare handler that returns the same bytes.
 //!
-//! The bare handler is axum alone: no cache to ask, no entity tag, no middleware, no log line, no
-//! metrics. Over loopback the servers have one thread and the clients another, so that on two cores
-//! neither takes from the other; the second table calls the routers without a socket, which shows
-//! what padron adds to a request and nothing else.
+//! The bare handler is axum alone: no cache to ask, no `ETag`, no middleware, no log line, no metrics. Over loopback
+//! the servers have one thread and the clients another, so that on two cores neither takes from the other; the second
+//! table calls the routers without a socket, which shows what padron adds to a request and nothing else.
 //!
 //! - `PADRON_BENCH_CLIENTS`: keep-alive connections, default `16`
 //! - `PADRON_BENCH_SECONDS`: length of each measurement, default `1`
@@ -121,7 +120,7 @@ fn serve(router: Router) -> anyhow::Result<SocketAddr> {
     Ok(address)
 }
 
-/// Asks again and again on `clients` connections; returns answers a second.
+/// The load generator: requests on `clients` keep-alive connections; returns answers a second.
 async fn ask(
     address: SocketAddr,
     clients: usize,
@@ -156,7 +155,7 @@ async fn ask(
     Ok(f64::from(answers) / started.elapsed().as_secs_f64())
 }
 
-/// Counts a body without joining its pieces.
+/// Counts a body without joining its chunks.
 async fn length_of(mut body: hyper::body::Incoming) -> anyhow::Result<usize> {
     let mut length = 0;
     while let Some(frame) = body.frame().await {

@@ -1,10 +1,9 @@
-//! Durable registrations a second: commits in groups beside one commit for each row.
+//! Throughput of durable registrations: group commit beside one commit for each row.
 //!
-//! The first table posts a form with a photo of 200 KB to a server in this process, over loopback;
-//! there each photo's own way to the disk weighs as much as its row's. The second calls the store
-//! alone, with records sealed by the caller, which is what the commits themselves cost. Both ways
-//! are measured turn by turn, each in a folder of its own on the disk of the build. The server and
-//! its clients share the machine's cores.
+//! The first table posts a form with a photo of 200 KB to a server in this process, over loopback; there making each
+//! photo durable weighs as much as the commit of its row. The second calls the store alone, with records encrypted by
+//! the caller, which is what the commits themselves cost. Both ways are measured turn by turn, each in a folder of its
+//! own on the disk of the build. The server and its clients share the machine's cores.
 //!
 //! - `PADRON_BENCH_CLIENTS`: clients that post, default `1,16,64`
 //! - `PADRON_BENCH_WRITERS`: tasks that insert, default `1,64,256`
@@ -116,7 +115,7 @@ async fn inserts(length: Duration, rounds: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Repeats `act`, `tasks` at once, until `length` is over.
+/// Repeats `act`, `tasks` of them concurrently, until `length` is over.
 async fn measure<A>(tasks: usize, length: Duration, act: A) -> anyhow::Result<Measured>
 where
     A: AsyncFn() -> anyhow::Result<()>,
@@ -210,7 +209,7 @@ async fn post(client: &Client, url: &str, photo: &Bytes) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Noise, which a JPEG cannot make small, as high as it takes.
+/// Noise, which JPEG cannot compress, as high as it takes.
 fn photo() -> anyhow::Result<Bytes> {
     const WIDTH: u32 = 512;
     for height in (64..).step_by(16) {

@@ -1,9 +1,9 @@
 //! The report of all cities beside the same rows written by `rust_xlsxwriter` in constant memory.
 //!
-//! Every figure is of a process of its own, so that its peak memory is its own too, and each process
-//! reads the same SQLite file. One core is `taskset -c 0`; without `taskset` those lines are left
-//! out. `opened only` reads and opens the rows and writes nothing: no writer can be faster. The
-//! baseline writes no Summary and no chart, so it has a little less to do.
+//! Every figure is of a process of its own, so that its peak memory is its own too, and each process reads the same
+//! SQLite file. One core is `taskset -c 0`; without `taskset` those lines are left out. `opened only` reads and
+//! decrypts the rows and writes nothing: no writer can be faster. The baseline writes no Summary and no chart, so it
+//! has a little less to do.
 //!
 //! - `PADRON_BENCH_ROWS`: rows of each store, default `10000,50000`; with a million, `10000,100000,1000000`,
 //!   most of the time goes into making the rows, which takes minutes
@@ -35,7 +35,7 @@ use tokio_util::task::TaskTracker;
 
 use common::People;
 
-/// Cities with registrations. The baseline keeps a file open for each, and 1,024 is a usual limit.
+/// Cities with registrations. The baseline keeps a file open for each, and 1,024 is a usual file-descriptor limit.
 const CITIES: usize = 200;
 
 const PUBLIC_URL: &str = "https://padron.example";
@@ -49,7 +49,7 @@ struct Measured {
     peak_kib: u32,
 }
 
-/// A way to make the report, and the name by which its process is told.
+/// A way to make the report: the argument of its process, and its name in the table.
 const WAYS: [(&str, &str); 3] = [
     ("rust_xlsxwriter", "rust_xlsxwriter constant memory"),
     ("padron", "padron"),
@@ -261,7 +261,7 @@ async fn padron(tiers: &Tiers, sink: &mut Sink) -> anyhow::Result<u64> {
     let place = Arc::new(Semaphore::new(1)).try_acquire_owned()?;
     let tracker = TaskTracker::new();
     let chunks = report::stream(snapshot, spec, place, &tracker, async |counted| {
-        // Nobody listens only when the report is cut, which is told by its stream.
+        // The receiver is dropped only when the report is cut, which is told by its stream.
         let _ = tell.send(counted.counts.values().sum());
         Ok(())
     });
@@ -346,7 +346,7 @@ fn add_tab<'a>(workbook: &'a mut Workbook, name: &str) -> anyhow::Result<&'a mut
     Ok(sheet)
 }
 
-/// Most memory that this process ever had in hand, the caches of SQLite among it.
+/// Peak resident memory of this process, the caches of SQLite among it.
 fn peak_kib() -> anyhow::Result<u32> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -23,7 +23,7 @@ use padron::{
 };
 use tempfile::TempDir;
 
-/// Inserts under way at once while a store is filled: enough for full group commits.
+/// Concurrent inserts while a store is filled: enough for full group commits.
 const AT_ONCE: usize = 512;
 
 /// The values of `variable`, separated by commas, or those of `default`.
@@ -107,7 +107,7 @@ impl<'a> People<'a> {
         testkit::registration(self.keyring, number, reference, city)
     }
 
-    /// Stores a made-up registration; one whose reference is taken is drawn again, as intake does.
+    /// Stores a made-up registration; retried with another reference when that is taken, as intake does.
     pub(crate) async fn insert(&self, store: &dyn Store) -> anyhow::Result<()> {
         loop {
             match store.insert(&self.draw()).await? {

@@ -1,4 +1,4 @@
-//! Servers for tests that a variable names: a place of one test's own on each.
+//! Test servers that a variable names: a database or a prefix of one test's own on each.
 
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
-//! HTTP clients, and addresses to listen on.
+//! HTTP clients, and free ports to listen on.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use reqwest::{Client, ClientBuilder};
 
-/// Chooses the process's TLS, which something else may have done before.
+/// Installs the process's TLS provider, which something else may have done before.
 pub fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
@@ -20,9 +20,9 @@ pub fn client() -> Client {
     client_builder().build().unwrap()
 }
 
-/// Addresses on which nobody listens; they may be taken before they are bound.
+/// Addresses on which nobody listens (a race: they may be taken before they are bound).
 pub fn free_addresses<const COUNT: usize>() -> [SocketAddr; COUNT] {
-    // All are held until all are chosen, so that they differ.
+    // All stay bound until all are chosen, so that they differ.
     let listeners = [(); COUNT].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     listeners.map(|listener| listener.local_addr().unwrap())
 }

@@ -1,4 +1,4 @@
-//! Doubles, for faults only.
+//! Test doubles: fault injection only.
 
 use std::{
     sync::{Arc, Mutex},
@@ -18,21 +18,21 @@ use padron::{
     },
 };
 
-/// The cause of every fault, which nobody outside may be told.
+/// The cause of every injected fault, which must not leak to anybody outside.
 pub const SECRET: &str = "mongodb://user:secret@10.0.0.7 Ana María";
 
-/// What becomes of a call.
+/// The fault that a call is given.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
-    /// Nothing is done, and after so long it says so.
+    /// Unavailable: nothing is done, and the call fails after this delay, as with a timeout.
     Away(Duration),
-    /// It is done, but the answer is lost.
+    /// It is done, but the answer is lost: whoever retries must be idempotent.
     AnswerLost,
     /// Of an insert: the reference belongs to another, so that nothing is written.
     ReferenceTaken,
 }
 
-/// A call, as far as faults tell calls apart.
+/// A call, as far as injected faults tell calls apart.
 #[derive(Clone, Copy, Debug)]
 pub enum Call<'a> {
     /// [`Records::insert`].
@@ -47,14 +47,14 @@ pub enum Call<'a> {
 
 type Faults = Box<dyn FnMut(Call<'_>) -> Option<Fault> + Send>;
 
-/// A real store that fails when it is told to.
+/// A real store with fault injection.
 pub struct FailingStore {
     inner: Arc<dyn Store>,
     faults: Mutex<Faults>,
 }
 
 impl FailingStore {
-    /// `faults` sees every call before `inner` does, and says what becomes of it.
+    /// `faults` intercepts every call before `inner` does, and chooses its fault.
     pub fn over(
         inner: Arc<dyn Store>,
         faults: impl FnMut(Call<'_>) -> Option<Fault> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Forms of which every byte is chosen, right ones and wrong ones.
+//! Multipart forms of which every byte is chosen, valid ones and invalid ones.
 
 use http::{Request, header};
 
@@ -14,7 +14,7 @@ impl Form {
     /// Of the body.
     pub const CONTENT_TYPE: &str = "multipart/form-data; boundary=XBOUNDARY";
 
-    /// A form that is right.
+    /// A valid form.
     pub fn whole() -> Self {
         Self::default()
             .text("name", "Ana María Ñáñez")

@@ -15,7 +15,7 @@ use crate::photos::noise;
 const GIVEN_NAMES: &str = include_str!("../../fixtures/given-names.txt");
 const SURNAMES: &str = include_str!("../../fixtures/surnames.txt");
 
-/// Pixels of a side of a photo, and of every tenth: an upload that goes out in many pieces.
+/// Pixels of a side of a photo, and of every tenth: an upload that goes out in many chunks.
 const SIDE: u32 = 8;
 const LARGE_SIDE: u32 = 256;
 
@@ -80,7 +80,7 @@ impl Human {
             .part("photo", photo)
     }
 
-    /// The same request each time, as a client that retries sends it; `server` is an address such as
+    /// The same request each time, idempotent, as a client that retries sends it; `server` is an address such as
     /// `http://localhost:4000`.
     pub fn post(&self, client: &Client, server: &str) -> RequestBuilder {
         let request = client.post(format!("{server}/registrations"));
@@ -96,7 +96,7 @@ impl Human {
     }
 }
 
-/// What is encrypted of the `number`th person; every fourth has an address.
+/// The plaintext of the `number`th person's record; every fourth has an address.
 pub(crate) fn person(number: u32) -> Person {
     let email = number.is_multiple_of(4);
     let email = email.then(|| Email::parse(&format!("persona{number}@example.com")).unwrap());

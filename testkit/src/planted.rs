@@ -1,4 +1,4 @@
-//! What is planted, every form in which it could lie about, and the search for it.
+//! Planted canaries: every encoding in which a text could leak, and the search for it.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,7 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 /// Bytes by which the search finds candidates; nothing shorter is planted.
 const HEAD: usize = 4;
 
-/// Searches for planted texts in all their forms at once.
+/// Searches for planted texts in all their encodings at once.
 #[derive(Default)]
 pub struct Search {
     /// Forms by their first bytes: what is planted, and the form.
@@ -83,7 +83,7 @@ impl Search {
     }
 }
 
-/// A text as bytes, in two widths, in any of the encodings that programs put texts in.
+/// A text as bytes, in UTF-8 and UTF-16, in any of the encodings that programs put texts in.
 fn forms(text: &str) -> BTreeSet<Vec<u8>> {
     let bytes = text.as_bytes();
     let json = serde_json::to_string(text).unwrap();

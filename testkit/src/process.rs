@@ -1,4 +1,4 @@
-//! Processes: started, signalled, waited for, killed at the end.
+//! Child processes: started, signalled, waited for, killed when dropped.
 
 use std::{
     os::unix::process::CommandExt as _,
@@ -10,17 +10,17 @@ use crate::waiting::until_blocking;
 /// A signal, by the name that `kill` knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// The process gets no say.
+    /// `SIGKILL`: no shutdown at all.
     Kill,
-    /// The process may finish what it has begun.
+    /// `SIGTERM`: graceful shutdown.
     Term,
-    /// It falls silent.
+    /// `SIGSTOP`: it freezes, and its connections stay open.
     Stop,
-    /// It goes on.
+    /// `SIGCONT`: it resumes.
     Cont,
 }
 
-/// A process; dropped, it is killed.
+/// A child process; killed when dropped.
 pub struct Process {
     name: String,
     /// The process itself, for its output.
@@ -40,8 +40,8 @@ impl Process {
         }
     }
 
-    /// Starts `command` in a group of its own: any signal but the polite one goes to its children as well, as
-    /// if its container were killed or paused.
+    /// Starts `command` in a process group of its own: any signal but `SIGTERM` goes to its children as well, as if
+    /// its container were killed or paused.
     pub fn start_in_group(command: &mut Command) -> Self {
         let mut process = Self::start(command.process_group(0));
         process.in_group = true;
@@ -53,7 +53,7 @@ impl Process {
         assert!(self.send(signal), "{} has ended already", self.name);
     }
 
-    /// The standard library kills through `&mut` only and knows no other signal, and no groups.
+    /// The standard library kills through `&mut` only and knows no other signal, and no process groups.
     fn send(&self, signal: Signal) -> bool {
         let group = if self.in_group && signal != Signal::Term {
             "-"
@@ -69,7 +69,7 @@ impl Process {
         sent.unwrap().success()
     }
 
-    /// How it ended, if it did.
+    /// Its exit status, if it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }

@@ -1,4 +1,4 @@
-//! Registrations as intake hands them to the store, their photos laid nowhere.
+//! Registrations as intake hands them to the store, without their photos.
 
 use jiff::Timestamp;
 use padron::{
@@ -18,19 +18,19 @@ pub fn time(millisecond: i64) -> Timestamp {
     Timestamp::from_millisecond(1_760_000_000_123 + millisecond).unwrap()
 }
 
-/// By which a document is found.
+/// The keyed hash (blind index) by which a document is found.
 pub fn document_tag(keyring: &Keyring, number: &str) -> Tag {
     let number = DocumentNumber::parse(number).unwrap();
     keyring.tag(TagOf::Document, &[number.normalised().as_bytes()])
 }
 
-/// By which a request is found that was sent before.
+/// The keyed hash by which a retry of a request is found.
 pub fn idempotency_tag(keyring: &Keyring, key: &str) -> Tag {
     let key = IdempotencyKey::parse(key).unwrap();
     keyring.tag(TagOf::IdempotencyKey, &[key.as_str().as_bytes()])
 }
 
-/// Of the `number`th person.
+/// The object key of the `number`th person's photo.
 pub fn photo_key(number: u32) -> PhotoKey {
     let mut random = fastrand::Rng::with_seed(number.into());
     PhotoKey(uuid::Builder::from_random_bytes(random.u128(..).to_be_bytes()).into_uuid())

@@ -1,4 +1,4 @@
-//! The program in a folder of its own: started on free ports, asked, signalled, always ended.
+//! The program in a folder of its own: started on free ports, sent requests and signals, always ended.
 
 use std::{
     cell::Cell,
@@ -18,14 +18,14 @@ use crate::{
     waiting::until,
 };
 
-/// Ports are free when they are chosen, and may be taken before they are bound.
+/// Starts that are tried: a port is free when it is chosen, and may be taken before it is bound.
 const PORT_DRAWS: usize = 5;
 
 /// A folder with nothing in it, in which the program runs; its settings are the defaults.
 pub struct Home {
     folder: TempDir,
     starts: Cell<usize>,
-    /// Bound of open files of the next start.
+    /// File-descriptor limit of the next start.
     files: Cell<Option<u32>>,
 }
 
@@ -109,7 +109,7 @@ impl Home {
         panic!("no free ports in {PORT_DRAWS} draws");
     }
 
-    /// The same where no more than `files` files may be open.
+    /// The same under a file-descriptor limit.
     pub async fn start_under(&self, files: u32, variables: &[(&str, &str)]) -> Server {
         self.files.set(Some(files));
         let server = self.start_with(variables).await;
@@ -117,7 +117,7 @@ impl Home {
         server
     }
 
-    /// Starts a server of which a tier is away, and waits until it serves all the same.
+    /// Starts a server of which a tier is unavailable, and waits until it is live.
     pub async fn start_without_tiers(&self, variables: &[(&str, &str)]) -> Server {
         let mut server = self.spawn(variables);
         let live = server.get("/livez");
@@ -133,9 +133,9 @@ impl Home {
         server
     }
 
-    /// Starts a server with these variables set, and does not wait.
+    /// Starts a server with these variables set, without waiting until it is ready.
     pub fn spawn(&self, variables: &[(&str, &str)]) -> Server {
-        // A file, which needs nobody who reads it.
+        // A file never exerts backpressure, as a pipe that nobody reads would.
         self.spawn_onto(variables, |path| fs::File::create(path).unwrap().into())
     }
 
@@ -147,7 +147,7 @@ impl Home {
             ["stdout", "stderr"].map(|stream| self.path(&format!("{stream}-{start}")));
         let process = Process::start(
             self.command(&["--listen", &listen, "--ops-listen", &ops_listen])
-                // A whole town is at one address here.
+                // No rate limit: a whole town is at one address here.
                 .env("PADRON_POST_RATE", "0")
                 .envs(variables.iter().copied())
                 .stdout(onto(&stdout))
@@ -165,17 +165,17 @@ impl Home {
     }
 }
 
-/// A server of [`Home`]; dropped, it is killed.
+/// A server of [`Home`]; killed when dropped.
 pub struct Server {
     process: Process,
-    /// Where the public is served.
+    /// The address of the public listener.
     pub listen: String,
-    /// Where Prometheus is.
+    /// The address of the ops listener, which Prometheus scrapes.
     pub ops_listen: String,
     stdout: PathBuf,
     stderr: PathBuf,
     admin_token: PathBuf,
-    /// Whoever asks it.
+    /// An HTTP client for it.
     pub client: Client,
 }
 
@@ -202,7 +202,7 @@ impl Server {
         request.body(form.body())
     }
 
-    /// What the second listener tells Prometheus.
+    /// A scrape of the ops listener.
     pub async fn metrics(&self) -> String {
         let url = format!("http://{}/metrics", self.ops_listen);
         let answer = self.client.get(url).send().await.unwrap();
@@ -221,13 +221,13 @@ impl Server {
         answer.bytes().await.unwrap().to_vec()
     }
 
-    /// By which staff are known.
+    /// The admin's bearer token.
     pub fn admin_token(&self) -> String {
         let token = fs::read_to_string(&self.admin_token).unwrap();
         token.trim().to_owned()
     }
 
-    /// The other end of its standard output, where that is a pipe.
+    /// The reading end of its standard output, where that is a pipe.
     pub fn take_stdout(&mut self) -> ChildStdout {
         self.process.child.stdout.take().unwrap()
     }
@@ -242,7 +242,7 @@ impl Server {
         fs::read_to_string(&self.stderr).unwrap()
     }
 
-    /// The most memory that it ever had resident, in bytes.
+    /// Its peak resident memory, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let status =
             fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
@@ -251,24 +251,24 @@ impl Server {
         kib.parse::<u64>().unwrap() * 1024
     }
 
-    /// `SIGKILL`: the process gets no say.
+    /// `SIGKILL`: no shutdown at all.
     pub fn kill(&self) {
         self.process.signal(Signal::Kill);
     }
 
-    /// `SIGTERM`: the process may finish what it has begun.
+    /// `SIGTERM`: begins a graceful shutdown.
     pub fn terminate(&self) {
         self.process.signal(Signal::Term);
     }
 
-    /// Ends as an operator ends it.
+    /// A graceful shutdown, as an operator does it.
     pub async fn stop(mut self) {
         self.terminate();
         let status = self.ended().await;
         assert_eq!(status.code(), Some(0), "{}", self.stderr());
     }
 
-    /// Waits for the end of the process.
+    /// Waits for the process to end.
     pub async fn ended(&mut self) -> ExitStatus {
         until("the end of the process", async || self.process.ended()).await
     }

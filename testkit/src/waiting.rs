@@ -1,14 +1,14 @@
-//! Waiting for what another process does.
+//! Polling for what another process does.
 
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-/// How long anything may take before a test gives up; only a test that fails waits for it.
+/// The timeout of every wait: only a test that fails waits for it.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Looks again and again until there is something to see.
+/// Polls `look` until it returns something.
 pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -30,8 +30,8 @@ pub fn until_blocking<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A tenth of what has been waited so far: what is soon there is seen at once, and what takes long is left in
-/// peace.
+/// The poll interval: a tenth of what has been waited so far, so that what is soon there is seen at once, and what
+/// takes long is left in peace.
 fn pause(what: &str, begun: Instant) -> Duration {
     let waited = begun.elapsed();
     assert!(waited < PATIENCE, "waited in vain for {what}");
