@@ -1,4 +1,4 @@
-//! A server in a place of its own, asked without a socket.
+//! A server on tiers of its own, called through its router without a socket.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -71,7 +71,7 @@ impl TestApp {
         Self::build(Place::new(), more, |tiers| tiers).await
     }
 
-    /// As new, with the records behind a double.
+    /// As new, with the record store wrapped in a test double.
     pub(crate) async fn with_store<S: Store>(wrap: impl FnOnce(Arc<dyn Store>) -> Arc<S>) -> Self {
         Self::build(Place::new(), &[], |tiers| {
             let store: Arc<dyn Store> = wrap(tiers.store.clone());
@@ -162,7 +162,7 @@ impl TestApp {
     }
 }
 
-/// The description of the interface leaves out no answer that the tests see.
+/// The OpenAPI document leaves out no answer that the tests see.
 fn assert_described(method: &Method, path: &str, status: StatusCode) {
     static DESCRIPTION: LazyLock<serde_json::Value> =
         LazyLock::new(|| serde_json::to_value(padron::http::openapi()).unwrap());

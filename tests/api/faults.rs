@@ -1,4 +1,4 @@
-//! Tiers that fail: nothing is lost, nothing is left, and the cause stays inside.
+//! Fault injection in the tiers: nothing is lost, nothing is left, and the cause is told to nobody outside.
 
 use std::{
     path::PathBuf,
@@ -123,7 +123,7 @@ async fn a_photo_folder_that_is_away_leaves_no_record() {
 
 #[tokio::test]
 async fn a_photo_server_that_is_away_leaves_no_record() {
-    // Nobody listens there.
+    // Connections are refused there.
     let nowhere = [
         "--photos",
         "s3://photos",
@@ -216,7 +216,7 @@ async fn all_who_ask_a_store_that_fails_slowly_share_its_one_answer() {
         }
         assert_eq!(calls.load(Ordering::Relaxed), 1, "calls for {paths:?}");
     }
-    // It is no answer for those who ask later.
+    // An error is not cached: those who ask later get a new answer.
     store.set(None);
     assert_eq!(app.get("/totals").await.status, 200);
 }

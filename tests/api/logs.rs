@@ -1,4 +1,4 @@
-//! The log line of a request whose client leaves; what others get, `tests/process` sees.
+//! The log line of a request whose client disconnects; what others get, `tests/process` sees.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! The description of the interface is the one that is kept in `docs`, and is served offline.
+//! The OpenAPI document is the one that is kept in `docs`, and is served offline.
 
 use crate::app::TestApp;
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use testkit::{S3_KEY, bucket, database_url, drop_database};
 use uuid::Uuid;
 
-/// Removed at the end, with all that is in it.
+/// The tiers of one test; removed when dropped, with all that is in them.
 pub(crate) struct Place {
     folder: TempDir,
     /// Of the database and of the prefix.
@@ -89,7 +89,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // A runtime of its own, for the test's is busy with this.
+        // A runtime of its own: the test's is blocked here.
         let removed = std::thread::scope(|scope| {
             let removing = scope.spawn(|| {
                 let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -106,7 +106,7 @@ impl Drop for Place {
     }
 }
 
-/// The objects of one place, as whoever looks behind the photo tier sees them.
+/// The objects of one prefix, as whoever bypasses the photo tier sees them.
 pub(crate) struct Objects(Arc<dyn ObjectStore>);
 
 impl Objects {

@@ -1,4 +1,4 @@
-//! Bad input: a clear answer that names the field and the bound, and nothing changed.
+//! Validation of bad input: a clear answer that names the field and the bound, and nothing changed.
 
 use axum::{body::Body, http::Request};
 use insta::assert_json_snapshot;

@@ -347,7 +347,7 @@ async fn a_phone_without_fetch_metadata_gets_in_however_the_public_address_is_sp
         "https://padron.example",
     ] {
         let app = TestApp::with_arguments(&["--public-url", spelling]).await;
-        // As a proxy sends it that rewrites Host.
+        // As a reverse proxy sends it that rewrites Host.
         let own = [
             ("host", "10.0.0.7:4000"),
             ("origin", "https://padron.example"),

@@ -257,7 +257,7 @@ async fn a_key_that_records_need_must_be_in_the_key_file() {
         2,
         "what the old key sealed opens beside the new"
     );
-    // Without the first key, only what the second sealed could be opened.
+    // Without the first key, only what the second encrypted could be decrypted.
     let text = std::fs::read_to_string(&file).unwrap();
     let keys: Vec<&str> = text
         .lines()

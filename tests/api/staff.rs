@@ -1,4 +1,4 @@
-//! Who may do what, and how a browser signs in.
+//! Authorisation (who may do what), and how a browser signs in.
 
 use axum::{body::Body, http::Request};
 use testkit::Form;

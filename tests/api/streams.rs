@@ -1,4 +1,4 @@
-//! How a report streams: early, at the client's pace, and visibly broken when it is cut.
+//! How a report streams: early, with backpressure from the client, and visibly broken when it is cut.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ type Block = Result<Vec<Row>, StoreError>;
 
 struct Rig {
     blocks: mpsc::Sender<Block>,
-    /// One, which the report has.
+    /// The concurrency limit of reports: one permit, which the report has.
     places: Arc<Semaphore>,
     stream:
         std::pin::Pin<Box<dyn futures::Stream<Item = Result<bytes::Bytes, ReportError>> + Send>>,
@@ -76,7 +76,7 @@ impl Rig {
         let sender = self.blocks.clone();
         tokio::spawn(async move {
             for block in blocks {
-                // A report that is cut takes no more.
+                // A report that is cut receives no more.
                 let _ = sender.send(block).await;
             }
         });
@@ -126,8 +126,8 @@ async fn the_first_bytes_leave_before_the_second_block_is_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_client_slows_the_reading() {
     let mut rig = rig(Format::Xlsx, 1000 * BLOCK);
-    // The client takes the workbook's frame and then nothing more. What is read all the same is what
-    // the channels and the workers hold; the pause is how long we look that no more is taken.
+    // The client reads the workbook's frame and then stalls. What is read from the store all the same is what the
+    // bounded channels and the workers hold; the pause is how long we look that backpressure holds.
     for _ in 0..4 {
         rig.stream.next().await.unwrap().unwrap();
     }
@@ -139,7 +139,7 @@ async fn a_slow_client_slows_the_reading() {
         read += 1;
         assert!(read < 40, "the report reads on although nobody takes it");
     }
-    // It goes on as soon as the client does.
+    // It resumes as soon as the client reads.
     let taken = async {
         while rig.blocks.capacity() == 0 {
             rig.stream.next().await.unwrap().unwrap();
@@ -265,7 +265,7 @@ async fn a_row_whose_key_is_missing_or_whose_envelope_was_changed_breaks_the_rep
     }
 }
 
-/// Takes a chunk each `pause`: how long it took, and why it ended.
+/// A slow reader: takes a chunk each `pause`. Returns how long it took, and why it ended.
 async fn taken_slowly(
     stream: &mut (impl futures::Stream<Item = Result<bytes::Bytes, ReportError>> + Unpin),
     pause: Duration,

@@ -1,4 +1,4 @@
-//! An object store that fails on purpose: all that it is asked goes to a real one, but for one thing.
+//! A test double of an object store with fault injection: it passes everything on to a real one, but for one thing.
 
 use std::{
     fmt,
@@ -23,7 +23,7 @@ pub(crate) enum Refused {
     All,
 }
 
-/// An object store that refuses some of what it is asked.
+/// An object store with fault injection.
 #[derive(Debug)]
 pub(crate) struct FailingObjects {
     pub(crate) inner: Arc<dyn ObjectStore>,

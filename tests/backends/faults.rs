@@ -1,4 +1,4 @@
-//! What photos and the sweep do when a tier fails: nothing that could lose a photo.
+//! Fault injection: what photos and the sweep do when a tier fails is nothing that could lose a photo.
 
 use std::{
     collections::HashSet,
@@ -215,7 +215,7 @@ async fn photos_say_when_their_store_is_away() {
         let away = matches!(error, Some(PhotosError::Unavailable(_)));
         assert!(away, "call {call}: {error:?}");
     }
-    // What is only away is still there later.
+    // What was only unavailable is still there later.
     let opened = tier.photos.open(Uuid::nil(), &stored).await.unwrap();
     assert_eq!(opened, small().bytes());
 }

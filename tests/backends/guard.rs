@@ -1,4 +1,4 @@
-//! What stands before every store: nothing gets through until the key file is known to be its own.
+//! The guard before every store: every call is refused until the key file is known to be the store's own.
 
 use std::{
     collections::BTreeMap,

@@ -1,8 +1,7 @@
-//! What every backend of the two tiers promises: named cases, stamped over each backend.
+//! The conformance suite of the backends of both tiers: named cases, stamped over each backend.
 //!
-//! `store` holds the words of `trait Store` as cases, `photos` those of `Photos`, each with the list
-//! of its backends. `sqlite`, `mongo`, `s3`, `guard` and `faults` hold what belongs to one backend or to
-//! none.
+//! `store` holds the contract of `trait Store` as cases, `photos` that of `Photos`, each with the list of its
+//! backends. `sqlite`, `mongo`, `s3`, `guard` and `faults` hold what belongs to one backend or to none.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What is MongoDB's own: its collections, a server that is away, connections that break.
+//! What is MongoDB's own: its collections, a server that is unavailable, connections that break.
 
 mod away;
 mod network;
@@ -93,7 +93,7 @@ fn secantus() -> Server {
     })
 }
 
-/// Without looking for the other members of a replica set, which a proxy would not be among.
+/// A direct connection: without discovering the other members of a replica set, which a proxy would not be among.
 fn url(address: &str) -> String {
     format!("mongodb://{address}/padron?directConnection=true")
 }

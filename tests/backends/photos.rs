@@ -58,7 +58,7 @@ every_case!(memory, in_memory, []);
 every_case!(versity, versity_bucket, [#[ignore = "needs the Versity S3 Gateway; .ci/run starts one"]]);
 every_case!(moto, moto_bucket, [#[ignore = "needs moto_server; .ci/run starts one"]]);
 
-/// The photo tier, and the store behind it as whoever steals or damages it would see it.
+/// The photo tier, and the object store behind it as whoever steals or damages it would see it.
 pub(crate) struct Tier {
     pub(crate) photos: Photos,
     pub(crate) objects: Arc<dyn ObjectStore>,
@@ -88,13 +88,13 @@ impl Tier {
         }
     }
 
-    /// The object of a photo, as it lies there.
+    /// The object of a photo, encrypted, as it lies there.
     async fn object(&self, key: PhotoKey) -> Vec<u8> {
         let object = self.objects.get(&path(key)).await.unwrap();
         object.bytes().await.unwrap().to_vec()
     }
 
-    /// Lays `content` where the object of a photo is.
+    /// Overwrites the object of a photo with `content`.
     pub(crate) async fn lay(&self, key: PhotoKey, content: Vec<u8>) {
         let payload = content.into();
         self.objects.put(&path(key), payload).await.unwrap();

@@ -1,4 +1,4 @@
-//! Servers and proxies of one test's own, killed at its end.
+//! Servers and proxies of one test's own, killed when dropped.
 
 use std::{
     net::{Ipv4Addr, TcpStream},
@@ -24,7 +24,7 @@ fn free_port() -> u16 {
     address.port()
 }
 
-/// A folder and a port for a server, which may be started and killed any number of times.
+/// A server's folder and port; it may be started and killed any number of times.
 pub(crate) struct Server {
     name: &'static str,
     arguments: Vec<String>,
@@ -67,7 +67,7 @@ impl Server {
     }
 }
 
-/// Toxiproxy in front of a server.
+/// Toxiproxy, for network faults, in front of a server.
 pub(crate) struct Proxy {
     http: reqwest::Client,
     proxies: String,
@@ -100,7 +100,7 @@ impl Proxy {
         &self.listen
     }
 
-    /// Spoils what flows in one direction, `upstream` or `downstream`.
+    /// Injects a network fault into one direction, `upstream` or `downstream`.
     pub(crate) async fn spoil(&self, kind: &str, stream: &str, attributes: Value) {
         let toxic = json!({
             "name": format!("{kind}-{stream}"), "type": kind, "stream": stream,

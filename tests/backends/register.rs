@@ -1,5 +1,5 @@
-//! A small register as it lies on a disk, kept under `tests/register` for ever: what was once written opens
-//! in every later version, byte for byte.
+//! Compatibility of stored formats: a small register as it lies on a disk, kept under `tests/register` for ever. What
+//! was once written can be decrypted by every later version, byte for byte.
 //!
 //! A format may get a successor, never another meaning: then a second register is put beside this one, made by
 //! `PADRON_UPDATE=1 cargo test --test backends register`, and the first stays.
@@ -48,7 +48,7 @@ const PEOPLE: [(&str, &str, &str, &str, &str, &str); 3] = [
     ("李 明", "79204456", "", "11001", "", ""),
 ];
 
-/// What is signed in.
+/// The token of a session.
 const TOKEN: &str = "a token that is written here";
 
 fn here() -> PathBuf {
@@ -73,7 +73,7 @@ async fn open(folder: &Path) -> (Arc<Keyring>, Arc<dyn Store>, Photos) {
     (keyring, store, photos.unwrap())
 }
 
-/// Every kind of box, of a fixed content.
+/// Every kind of encrypted box, of a fixed content.
 fn boxes(keyring: &Keyring) -> [(&'static str, Vec<u8>); 3] {
     let data_key = DataKey::generate();
     [

@@ -1,5 +1,4 @@
-//! What is an S3 server's own: buckets and keys that are wrong, a server that is away, connections
-//! that break.
+//! What is an S3 server's own: buckets and keys that are wrong, a server that is unavailable, connections that break.
 
 use std::{
     error::Error,
@@ -33,7 +32,7 @@ const OWNER: Uuid = Uuid::from_u128(7);
 /// Secret key of a server of one test's own, which is not its access key.
 const SECRET: &str = "secret-for-tests";
 
-/// A caller waits no longer, and a little more on a busy machine.
+/// The timeout of a call with its retries, and a little more on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(17);
 
 /// How soon a server that is back is found.
@@ -74,7 +73,7 @@ fn versity() -> Server {
     })
 }
 
-/// Awaits a call, which must come to an end in time.
+/// Awaits a call, which must come to an end within the timeout.
 async fn in_time<T>(call: impl Future<Output = T>) -> T {
     let begun = Instant::now();
     let ended = or_hangs(call).await;
@@ -123,7 +122,7 @@ async fn moto_tells_that_a_bucket_is_not_there() {
     an_absent_bucket_is_away(&of_environment("PADRON_TEST_MOTO")).await;
 }
 
-/// All that an error says, to whoever looks behind it as well.
+/// All that an error says, in its whole chain of sources.
 fn told(error: &PhotosError) -> String {
     let mut told = format!("{error} {error:?}");
     let mut source = error.source();
@@ -208,7 +207,7 @@ async fn a_put_outlasts_a_short_absence() {
     opens(&photos, &stored.unwrap()).await;
 }
 
-/// Puts while connections are spoiled, and opens what was acknowledged once they are not.
+/// Puts amid network faults, and decrypts what was acknowledged once they are over.
 async fn puts_amid(kind: &str, stream: &str, attributes: Value) -> usize {
     let server = versity().started();
     let proxy = Proxy::of(&server).await;

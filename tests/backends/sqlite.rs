@@ -1,4 +1,4 @@
-//! What is SQLite's own: one file, shared commits, other processes.
+//! What is SQLite's own: one file, group commit, other processes.
 
 mod commits;
 mod file;
@@ -29,8 +29,8 @@ async fn new_file() -> (Arc<dyn Store>, Connection, TempDir) {
     (store, connection, folder)
 }
 
-/// Begins to insert `people` while `holder` holds the file, so that all are queued and none is done,
-/// then lets go of it.
+/// Begins to insert `people` while `holder` holds the write lock of the file, so that all are queued and none is done,
+/// then releases it.
 async fn queued<'a>(
     holder: &Connection,
     store: &'a dyn Store,
@@ -39,7 +39,7 @@ async fn queued<'a>(
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut inserts: Vec<_> = people
         .iter()
-        // Without tokio's budget for one task, which is less than all of these.
+        // Without Tokio's cooperative budget for one task, which is less than all of these.
         .map(|person| unconstrained(store.insert(person)))
         .collect();
     for insert in &mut inserts {

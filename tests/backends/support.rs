@@ -35,16 +35,16 @@ pub(crate) fn admission_of(keyring: &Keyring) -> Admission {
     }
 }
 
-/// Far beyond what the slowest case takes; a case that is not done by then hangs.
+/// The timeout of a case, far beyond what the slowest takes; a case that is not done by then hangs.
 const HANGS: Duration = Duration::from_mins(1);
 
-/// Inserts under way at once where a case needs many rows.
+/// Concurrent inserts where a case needs many rows.
 const AT_ONCE: usize = 64;
 
-/// The keys of all records here. Nothing that a case expects depends on what they are.
+/// The keyring of all records here. Nothing that a case expects depends on its keys.
 pub(crate) static KEYRING: LazyLock<Keyring> = LazyLock::new(Keyring::generate);
 
-/// Awaits `case`, and fails it when it does not come to an end.
+/// Awaits `case` with a timeout.
 pub(crate) async fn or_hangs<T>(case: impl Future<Output = T>) -> T {
     let ended = tokio::time::timeout(HANGS, case).await;
     ended.expect("the case hangs")
@@ -105,7 +105,7 @@ pub(crate) async fn insert_all(store: &dyn Store, registrations: &[Registration]
         .await;
 }
 
-/// Starts `contenders` in tasks of their own, lets all go at once, and gives their answers in order.
+/// Spawns `contenders`, releases all at a barrier, and returns their answers in order.
 pub(crate) async fn race<T, F>(contenders: impl IntoIterator<Item = F>) -> Vec<T>
 where
     T: Send + 'static,

@@ -1,4 +1,4 @@
-//! The pages in a real browser, under their own security policy.
+//! The pages in a real browser, under their own content security policy.
 
 use std::process::Command;
 

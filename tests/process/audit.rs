@@ -1,4 +1,4 @@
-//! *Whatever is done to people's data leaves a line with a name*, at every level of logging.
+//! The audit log: *whatever is done to people's data leaves a line with a name*, at every log level.
 
 use reqwest::{Response, StatusCode, header};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Starting with tiers on servers: what is asked for, and what is served while a tier is away.
+//! Starting with tiers on servers: what is asked for, and what is served while a tier is unavailable.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ const TOKEN: &str = "a-token-for-tests-of-forty-characters-00";
 /// In the password of the store's URL, the secret key of the photos, or both.
 const PLANTED: &str = "planted-secret";
 
-/// Nobody listens on port 1.
+/// Port 1 refuses connections.
 const STORE: (&str, &str) = (
     "PADRON_STORE",
     "mongodb://padron:planted-secret@127.0.0.1:1/padron",
@@ -28,10 +28,10 @@ const PHOTOS: [(&str, &str); 4] = [
     ("PADRON_S3_SECRET_KEY", PLANTED),
 ];
 
-/// A start waits 10 s for its tiers, and a little more on a busy machine.
+/// The timeout of a start that waits for its tiers is 10 s; a little more on a busy machine.
 const WAITING: Duration = Duration::from_secs(13);
 
-/// Nothing is under way, so that the end waits for nothing.
+/// No request is in flight, so that the shutdown waits for nothing.
 const ENDING: Duration = Duration::from_secs(5);
 
 #[test]
@@ -132,7 +132,7 @@ async fn a_photo_store_that_is_away_is_waited_for_and_then_served_without() {
     serves_without_a_tier(server).await;
 }
 
-/// The form is there, and a registration is refused for now, and nothing secret is told.
+/// The form is served, a registration is refused for now (503), and no secret leaks.
 async fn serves_without_a_tier(mut server: Server) {
     let ready = server.get("/readyz").send().await.unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -1,4 +1,4 @@
-//! Charts as strangers ask for them: many, of every size, and gone before they are drawn.
+//! Charts as strangers ask for them: many, of every size, and disconnected before they are drawn.
 //!
 //! What was drawn is counted by the program itself.
 
@@ -28,7 +28,7 @@ async fn a_chart_is_drawn_once_for_a_version_however_many_ask() {
     assert_eq!(drawn(&server).await, 0, "nobody has asked");
     for version in 1..=2 {
         let asked = (0..50).map(|asker| {
-            // All of these are the same picture.
+            // All of these have the same cache key.
             let query = format!("width={}&height={}&lang=es", 980 + asker, 575 + asker);
             server.get(&format!("/chart.png?{query}")).send()
         });
@@ -62,7 +62,7 @@ async fn charts_that_nobody_waits_for_cost_little_and_delay_nobody() {
     assert!((1..=CHARTS).contains(&drawn), "{drawn} were drawn");
 }
 
-/// Whoever waits for one of many different charts has it or is told at once to come back.
+/// Load shedding: whoever waits for one of many different charts gets it or is told at once to retry.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_that_waits_is_drawn_for_or_told_to_come_back() {
     let home = Home::new();

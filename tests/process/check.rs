@@ -1,4 +1,4 @@
-//! `padron check`: whatever somebody changed who can write the disk and has no key is named.
+//! `padron check` verifies integrity: whatever somebody changed who can write the disk and has no key is named.
 
 use std::{fs, process::Output};
 
@@ -76,7 +76,7 @@ const CHANGES: [(&str, &str); 11] = [
     ),
 ];
 
-/// Fails unless the check ends with status 1 and tells `what`.
+/// Fails unless the check ends with exit status 1 and tells `what`.
 #[track_caller]
 fn tells(checked: &Output, change: &str, what: &str) {
     let told = String::from_utf8_lossy(&checked.stderr);

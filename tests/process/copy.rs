@@ -57,7 +57,7 @@ fn succeeds(output: &Output, registrations: usize) {
     assert!(output.status.success());
 }
 
-/// The same people, keys and photos are answered for by a server on `tiers`.
+/// The same people, idempotency keys and photos are answered for by a server on `tiers`.
 async fn serves(home: &Home, tiers: &[(&str, &str)], people: &People) {
     let server = home.start_with(tiers).await;
     is_served(&server, people).await;

@@ -1,6 +1,7 @@
-//! *An anonymous client pays for what it costs*: whoever is slow, idle, large or insistent takes nothing from others.
+//! *An anonymous client pays for what it costs*: denial of service by whoever is slow (slow loris), idle, large or
+//! insistent takes nothing from others.
 //!
-//! Every address below 127.0.0.0/8 is one of this machine's: they stand for different clients.
+//! Every address below 127.0.0.0/8 is one of this machine's: they stand for different clients of the rate limits.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,7 +16,7 @@ use testkit::{CARD, Home, PATIENCE, Server, until};
 
 const MIB: usize = 1024 * 1024;
 
-/// What the process may take beside the memory of uploads.
+/// What the process may take beside the memory budget of uploads.
 const BESIDE: u64 = 128 * MIB as u64;
 
 /// A connection from an address of one's own.
@@ -25,12 +26,12 @@ async fn connect(server: &Server, from: [u8; 4]) -> std::io::Result<TcpStream> {
     socket.connect(server.listen.parse().unwrap()).await
 }
 
-/// Sends it all and returns what is answered until the server closes or is silent for a while.
+/// Sends it all and returns what is answered until the server closes the connection or a read times out.
 async fn answer(mut stream: TcpStream, request: &[u8]) -> std::io::Result<String> {
     stream.write_all(request).await?;
     let mut answer = Vec::new();
     let reading = stream.read_to_end(&mut answer);
-    // A connection that is kept open has no end.
+    // A keep-alive connection has no end.
     let closes = memchr::memmem::find(request, b"Connection: close").is_some();
     let patience = if closes {
         PATIENCE
@@ -107,7 +108,7 @@ async fn honest(server: &Server, people: u8) -> Vec<u16> {
     answers
 }
 
-/// Connections that hold what they were given, and send another byte from time to time.
+/// Slow-loris connections: they stay open, and send another byte from time to time.
 fn drip(streams: Vec<TcpStream>, pause: Duration) -> JoinSet<()> {
     let mut dripping = JoinSet::new();
     for mut stream in streams {
@@ -134,13 +135,13 @@ async fn uploads_that_drip_keep_nobody_out() {
             let mut stream = connect(&server, from).await.unwrap();
             let mut start = upload(&server.listen, 9 * MIB);
             start.resize(start.len() + sizes[usize::from(number / 6)], b'x');
-            // Some are refused at once, which is right.
+            // Some are shed at once, which is right.
             let _ = stream.write_all(&start).await;
             uploads.push(stream);
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
         let dripping = drip(uploads, Duration::from_millis(500));
-        // Who is behind by a second makes room.
+        // Whoever falls behind the minimum rate by a second makes room.
         tokio::time::sleep(Duration::from_secs(2)).await;
         let answers = honest(&server, 20).await;
         assert!(
@@ -163,7 +164,7 @@ async fn connections_that_hold_on_keep_nobody_out() {
         let Ok(mut stream) = connect(&server, from).await else {
             continue;
         };
-        // A third is idle, a third sends half a head, a third a body that drips.
+        // A third is idle, a third sends half a head, a third drips a body (slow loris).
         let _ = match number % 3 {
             0 => Ok(()),
             1 => stream.write_all(b"GET / HTTP/1.1\r\nHost: ").await,
@@ -184,7 +185,7 @@ async fn idle_connections_take_no_file_from_store_and_photos() {
     let home = Home::new();
     let server = home.start_under(300, &[]).await;
     let mut idle = Vec::new();
-    // More than there may be files, from enough addresses that none has too many.
+    // More than the file-descriptor limit, from enough addresses that none has too many.
     for number in 0..600_u16 {
         let from = [127, 0, 4, u8::try_from(number % 100).unwrap() + 1];
         idle.extend(connect(&server, from).await);
@@ -447,7 +448,7 @@ async fn one_address_is_limited_and_others_are_not() {
             .iter()
             .filter(|answer| status(answer) == 429)
             .collect();
-        // It fills up again while it is asked.
+        // The token bucket refills while it is asked.
         assert!(
             (20..=40).contains(&refused.len()),
             "{} of {request}",
@@ -470,7 +471,7 @@ async fn one_address_is_limited_and_others_are_not() {
         limited += 1;
     }
     assert_eq!(limited, 3);
-    // What a client says of itself counts for nothing; what a named proxy says counts.
+    // `X-Forwarded-For` of a client counts for nothing; that of a trusted proxy counts.
     let forged = (0..40_u8).map(async |number| {
         let request = sign_in(&format!("X-Forwarded-For: 198.51.100.{number}\r\n"));
         status(&ask(&server, 50, request.as_bytes()).await)

@@ -1,4 +1,4 @@
-//! People who register at the same time, and send again what was not acknowledged.
+//! People who register concurrently, and retry what was not acknowledged.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::report::{self, Line};
 
-/// Posts under way at once.
+/// Concurrent posts.
 pub(crate) const POSTERS: usize = 6;
 
 /// The reference that an acknowledgement gives; `None` when the connection broke before it was whole.
@@ -49,13 +49,13 @@ pub(crate) struct Clients {
     pub(crate) waiting: VecDeque<Arc<Human>>,
     /// By reference.
     pub(crate) kept: BTreeMap<String, Arc<Human>>,
-    /// Requests that were cut.
+    /// Requests whose connection broke.
     pub(crate) cut: usize,
-    /// Acknowledged only by a later request: the record was there, the answer had been lost.
+    /// Acknowledged only by a retry: the record was there, the answer had been lost.
     pub(crate) found_again: usize,
 }
 
-/// The clients' shared state and the bell that rings at each acknowledgement.
+/// The clients' shared state, and the notification at each acknowledgement.
 #[derive(Default)]
 pub(crate) struct Crowd {
     pub(crate) clients: Mutex<Clients>,
@@ -84,7 +84,7 @@ impl Crowd {
         }
     }
 
-    /// Posts as many at once as [`POSTERS`] says.
+    /// Posts as many concurrently as [`POSTERS`] says.
     pub(crate) async fn post_together(&self, server: &Server) {
         join_all((0..POSTERS).map(|_| self.post(server))).await;
     }
@@ -112,7 +112,7 @@ impl Crowd {
     }
 }
 
-/// Every reference is proved, its photo opens, and its key still gives the same registration.
+/// Every reference is proved, its photo can be decrypted, and its idempotency key still gives the same registration.
 pub(crate) async fn is_served(server: &Server, kept: &BTreeMap<String, Arc<Human>>) {
     stream::iter(kept)
         .for_each_concurrent(POSTERS, async |(reference, someone)| {

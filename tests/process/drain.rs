@@ -1,4 +1,5 @@
-//! The drain: a registration whose client has gone is finished before the process lets go of its tiers.
+//! The drain of a graceful shutdown: a registration whose client has gone is finished before the process closes its
+//! tiers.
 //!
 //! [`padron::serve`] itself is called, as `main` calls it, because fifty processes would take minutes.
 
@@ -54,7 +55,7 @@ async fn kept_by_the_drain() -> bool {
     client.write_all(&registration()).await.unwrap();
     putting.notified().await;
     drop(client);
-    // Long enough for the server to see that nobody waits any more: no connection is open when the drain begins.
+    // Long enough for the server to see the disconnect: no connection is open when the drain begins.
     tokio::time::sleep(Duration::from_millis(100)).await;
     shutdown.token.cancel();
     serving.await.unwrap().unwrap();
@@ -79,7 +80,7 @@ fn config(folder: &std::path::Path, s3: &str) -> Config {
     ])
 }
 
-/// A photo server that takes its time for photos, and tells when one has begun to arrive.
+/// A slow S3 server: it takes its time for photos, and tells when one has begun to arrive.
 async fn slow_s3(putting: Arc<Notify>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,8 +1,8 @@
-//! *Acknowledged means kept*: the server is killed again and again while people register.
+//! *Acknowledged means kept* (durability): the server is killed again and again while people register.
 //!
-//! Clients do what real ones do: what was not acknowledged is sent again, under the same key. At the
-//! end every acknowledged reference has its one record and its photo, the reports agree, and no
-//! photo is left that no record names.
+//! Clients do what real ones do: what was not acknowledged is retried, under the same idempotency key. At the end
+//! every acknowledged reference has its one record and its photo, the reports agree, and no photo is left that no
+//! record names.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,7 +31,7 @@ async fn what_was_acknowledged_survives_fifty_kills() {
     for _ in 0..ROUNDS {
         let mut server = home.start().await;
         let before_the_kill = random.u64(..10);
-        // Nobody is left idle: at the kill each poster has a request under way.
+        // Nobody is left idle: at the kill each poster has a request in flight.
         crowd.grow(before_the_kill + 3 * POSTERS as u64);
         let kill = async {
             crowd.acknowledges(before_the_kill).await;

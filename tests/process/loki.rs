@@ -1,5 +1,5 @@
-//! *Log lines reach Loki, or what speaks its protocol, and nothing waits for it*: they all arrive where it answers, and where it
-//! does not the service goes on as if there were none.
+//! *Log lines reach Loki, or what speaks its protocol, and nothing waits for it*: they are all delivered where it
+//! answers, and where it does not the service goes on as if there were none.
 
 use std::{
     collections::BTreeSet,
@@ -19,19 +19,19 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-/// Lines that may wait, as `src/foundation/telemetry/loki.rs` has it.
+/// Bound of the lines that wait, as `src/foundation/telemetry/loki.rs` has it.
 const WAITING: usize = 4096;
 
 /// What a [`Receiver`] does.
 #[derive(Clone, Copy)]
 enum Mood {
     Takes,
-    /// As many times as it says, and then takes.
+    /// Answers with an error this many times, and then accepts.
     Fails(usize),
     Hangs,
 }
 
-/// Stands for Loki.
+/// A test double of Loki.
 pub(crate) struct Receiver {
     pub(crate) url: String,
     bodies: Arc<Mutex<Vec<Bytes>>>,
@@ -129,7 +129,7 @@ async fn every_line_arrives_and_the_last_one_too() {
     let loki = Receiver::start().await;
     let home = Home::new();
     let mut server = home.start_with(&[("PADRON_LOKI_URL", &loki.url)]).await;
-    // More than may wait: what has arrived does not.
+    // More than may wait: lines that are delivered do not count.
     ask(&server, WAITING + 500).await;
     let metrics = server.metrics().await;
     assert_eq!(value(&metrics, OVERFLOW), 0);

@@ -1,4 +1,4 @@
-//! Absence is never taken for emptiness: what was lost of a register is noticed, and nothing is begun in its place.
+//! A lost register is never taken for an empty one: what was lost is noticed, and nothing is begun in its place.
 
 use std::{
     fs,

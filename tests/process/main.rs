@@ -1,4 +1,4 @@
-//! The real program, run as its operators run it: started, asked over sockets, signalled, killed.
+//! The real program, run as its operators run it: started, sent requests, signalled, killed.
 //!
 //! `testkit::Server` starts and ends it; each module keeps one of its promises.
 

@@ -1,5 +1,5 @@
-//! *What happens is counted*: every metric of the list is there with what it means and the right value,
-//! no label has a value beyond its bound, and the operator's documentation lists the same.
+//! *What happens is counted*: every metric of the list is there with its meaning and the right value, no label exceeds
+//! its cardinality bound, and the operator's documentation lists the same.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,7 @@ const ABSENT: [&str; 3] = [
     "padron_sweep_finished_timestamp_seconds",
 ];
 
-/// Routes that are not in the interface's description.
+/// Routes that are not in the OpenAPI document.
 const PAGES: [&str; 6] = [
     "none",
     "/",
@@ -33,12 +33,12 @@ const PAGES: [&str; 6] = [
     "/assets/{name}",
 ];
 
-/// Memory for uploads, so little that one can take it.
+/// The memory budget of uploads, so small that one upload can take it.
 const MEMORY_MIB: usize = 40;
 
 type Labels = BTreeMap<String, String>;
 
-/// One line of the text form.
+/// One line of Prometheus' text format.
 #[derive(Debug)]
 struct Sample {
     /// Without what a histogram adds.
@@ -49,7 +49,7 @@ struct Sample {
     value: String,
 }
 
-/// The text form, taken apart.
+/// A scrape, parsed.
 struct Scrape {
     help: BTreeMap<String, String>,
     kinds: BTreeMap<String, String>,
@@ -218,14 +218,14 @@ fn the_counts_are_right(scrape: &Scrape, someone: &Human) {
     }
 }
 
-/// On a connection of its own: the server may hang up on whoever it refuses, which the next request on that
-/// connection would suffer from.
+/// On a connection of its own: the server may close a keep-alive connection of whoever it refuses, from which the next
+/// request on it would suffer.
 fn post(server: &Server) -> RequestBuilder {
     let request = server.client.post(server.url("/registrations"));
     request.header("Connection", "close")
 }
 
-/// Once for each reason.
+/// Each reason for a refusal, once.
 async fn be_refused(server: &Server, someone: &Human) {
     let form = |name: &str| {
         let photo = Part::bytes(someone.clean_photo()).file_name("card.jpg");
@@ -252,7 +252,7 @@ async fn be_refused(server: &Server, someone: &Human) {
     assert_eq!(send(post(server).multipart(unknown)).await, 400);
 }
 
-/// Takes nearly all the memory with an upload that pauses; another is then turned away.
+/// Takes nearly all the memory budget with an upload that stalls; another is then shed.
 async fn be_busy(server: &Server) {
     let head = format!(
         "POST /registrations HTTP/1.1\r\nHost: {}\r\nContent-Length: 20000000\r\n\
@@ -308,7 +308,7 @@ async fn wander(server: &Server) {
     }
 }
 
-/// The folder is taken away: what needs it is refused, and the tier is down.
+/// The folder is moved away: what needs it is refused, and the tier is reported down.
 async fn lose_the_photo_store(home: &Home, server: &Server) {
     fs::rename(home.path("data/photos"), home.path("data/away")).unwrap();
     fs::write(home.path("data/photos"), "no folder").unwrap();

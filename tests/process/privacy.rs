@@ -1,4 +1,4 @@
-//! *A stolen disk names nobody*, and neither do logs and metrics: what is planted in every request is
+//! *A stolen disk names nobody*, and neither do logs and metrics: canaries that are planted in every request are
 //! searched for in everything that the program writes.
 
 use reqwest::{
@@ -146,8 +146,8 @@ async fn nothing_personal_is_written_but_sealed() {
     assert!(metrics.contains("padron_registrations_total"), "{metrics}");
     search.finds_nothing_in("/metrics", metrics.as_bytes());
 
-    // Both with the log of SQLite still beside the database, and without it. The files of standard
-    // error hold the code on purpose and were searched above.
+    // Both with the write-ahead log of SQLite still beside the database, and without it. The files of standard error
+    // hold the code on purpose and were searched above.
     let passed_over = [SECRET_FILES.as_slice(), &["stderr-0"]].concat();
     for file in ["data/padron.db", "data/padron.db-wal", "data/padron.db-shm"] {
         assert!(home.path(file).exists(), "{file}");
@@ -253,7 +253,7 @@ fn part(name: &str, value: &str) -> String {
     format!("--cut\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}")
 }
 
-/// Hangs up in the middle of an upload, and returns once the server has noticed.
+/// Disconnects in the middle of an upload, and returns once the server has noticed.
 async fn be_cut(server: &Server) {
     let body = part("name", HUNG_UP) + "\r\n" + &part("photo", IN_CARD[0]);
     let request = format!(
@@ -264,7 +264,7 @@ async fn be_cut(server: &Server) {
     let mut stream = TcpStream::connect(&server.listen).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
-    // Whether it still answers is its own affair; its end says that it read so far.
+    // Whether it still answers does not matter; the end of the stream proves that it read so far.
     let _ = stream.read_to_end(&mut Vec::new()).await;
 }
 

@@ -1,6 +1,6 @@
-//! Photos in a bucket whose name is the first part of the server's.
+//! Photos in a bucket whose name is the first part of the server's host name (virtual-hosted style).
 //!
-//! No such name can be looked up here, so that the program asks through a proxy, as `HTTP_PROXY` says.
+//! No such name can be resolved here, so that the program asks through a proxy, as `HTTP_PROXY` says.
 
 use std::{
     io::Read as _,

@@ -1,5 +1,5 @@
-//! Stopping: what is under way is finished, nothing acknowledged is lost, and who is in a hurry
-//! signals twice.
+//! Graceful shutdown: requests in flight are finished, nothing acknowledged is lost, and a second signal ends it at
+//! once.
 
 use futures::{StreamExt as _, future::join};
 use reqwest::{Response, StatusCode};
@@ -13,7 +13,7 @@ use crate::{
 /// Enough people that their report fits into no socket's buffers.
 const MANY: u64 = 60_000;
 
-/// Status of a process that a second signal ended.
+/// Exit status of a process that a second signal ended.
 const INTERRUPTED: i32 = 130;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,7 @@ async fn a_report_under_way_is_finished_unless_the_signal_is_repeated() {
     server.terminate();
     drains(&server).await;
     assert_eq!(health(&home, &server), Some(1));
-    // The client has taken nothing meanwhile, so the report cannot be finished yet.
+    // The client has read nothing meanwhile: backpressure keeps the report from being finished.
     assert!(!server.stdout().contains("report finished"));
     let report = report::workbook(report.bytes().await.unwrap().to_vec());
     assert_eq!(report.total, MANY);
@@ -81,14 +81,14 @@ async fn a_report_under_way_is_finished_unless_the_signal_is_repeated() {
     assert!(cut.await.is_err(), "a cut report must not look whole");
 }
 
-/// A report of which no more has been taken than its head.
+/// A report of which the client has read no more than the head.
 async fn begun_report(server: &Server) -> Response {
     let report = server.get_as_staff("/report.xlsx").send().await.unwrap();
     assert_eq!(report.status(), StatusCode::OK);
     report
 }
 
-/// Waits until a balancer would send no more requests here.
+/// Waits until a load balancer would send no more requests here.
 async fn drains(server: &Server) {
     until("the drain", async || {
         match server.get("/readyz").send().await {

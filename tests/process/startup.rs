@@ -1,4 +1,4 @@
-//! Starting: what a first start makes and says, and what each start that fails says instead.
+//! Start-up: what a first start creates and says, and the error message of each start that fails.
 //!
 //! A start that fails says one sentence on standard error that names the setting or the file and what
 //! to do. Permission bits do not bind root, so what cannot be written lies below a plain file here.
@@ -22,7 +22,7 @@ pub(crate) fn refused(home: &Home, variables: &[(&str, &str)]) -> Output {
     command.output().unwrap()
 }
 
-/// One sentence with each of `words`, and status 1, or 2 when the command line refuses a value.
+/// One sentence with each of `words`, and exit status 1, or 2 when the command line refuses a value.
 #[track_caller]
 pub(crate) fn says(output: &Output, status: i32, words: &[&str]) {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
@@ -82,7 +82,7 @@ fn a_wrong_value_names_its_setting_and_what_to_write() {
     assert!(!home.path("data").exists(), "nothing was made");
 }
 
-/// The address variables must be away when their files are meant.
+/// The address variables must not be set when their files are meant.
 fn refused_by_file(home: &Home, variable: &str) -> Output {
     let mut command = home.command(&[]);
     command

@@ -1,15 +1,15 @@
-//! *Nobody waits for the log*: a standard output that nobody reads, or that takes nothing, costs lines, which are
-//! counted, and no request.
+//! *Nobody waits for the log*: a standard output that nobody reads, or that is full, costs log lines, which are
+//! dropped and counted, and no request: there is no backpressure from it.
 
 use std::{fs, io::Read as _, process::Stdio};
 
 use futures::{StreamExt as _, stream};
 use testkit::{Home, Server};
 
-/// More than a pipe and the queue before it hold together, whatever the length of a line.
+/// More than a pipe and the bounded channel before it hold together, whatever the length of a line.
 const REQUESTS: usize = 10_000;
 
-/// Lines that may wait, as `src/foundation/telemetry/stdout.rs` has it.
+/// Capacity of the channel, as `src/foundation/telemetry/stdout.rs` has it.
 const WAITING: u64 = 8192;
 
 async fn ask(server: &Server) {
@@ -36,11 +36,11 @@ async fn a_standard_output_that_nobody_reads_stops_no_request() {
     assert!(unread > 0);
     let mut pipe = server.take_stdout();
     server.terminate();
-    // It ends though nobody reads.
+    // Shutdown does not wait for a reader.
     assert!(server.ended().await.success());
     let mut lines = String::new();
     pipe.read_to_string(&mut lines).unwrap();
-    // What is not in the pipe was dropped or waited, but for the one that was being written.
+    // What is not in the pipe was dropped or queued, but for the line that was being written.
     let asked = lines.matches(r#""status":404"#).count() as u64;
     assert!(asked + unread + WAITING + 1 >= REQUESTS as u64);
     assert!(asked + unread <= REQUESTS as u64);

@@ -15,7 +15,7 @@ use crate::{
 /// The promise: from the fault to the mail.
 const WITHIN: Duration = Duration::from_mins(1);
 
-/// Longer than Alertmanager waits before it would send a second mail about the same incident.
+/// Longer than Alertmanager's group interval, after which it would send a second mail about the same incident.
 const QUIET: Duration = Duration::from_secs(35);
 
 /// Waits for the mail of which every word of `words` stands in the subject.

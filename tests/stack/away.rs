@@ -1,4 +1,4 @@
-//! Replicas that were there before their tiers.
+//! Replicas that start before their tiers are available.
 
 use reqwest::{Client, StatusCode};
 use testkit::{Human, until};

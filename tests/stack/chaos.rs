@@ -1,9 +1,9 @@
-//! The kill matrix: people register without a pause while everything that can die, freeze, fill up or be
-//! cut off does so, in turn and at random moments. After each fault the register is compared with what
-//! was acknowledged. At the end the lines of all programs are compared with what the log server has.
+//! The kill matrix (chaos test): people register without a pause while everything that can die, freeze, fill up or be
+//! cut off does so, in turn and at random moments. After each fault the register is compared with what was
+//! acknowledged. At the end the lines of all programs are compared with what the log server has.
 //!
-//! `PADRON_CHAOS_FAULTS` says how many faults (one of each kind when it is not set; each comes once before
-//! any comes again), and `PADRON_CHAOS_SEED` in which order and when, so that a run can be repeated.
+//! `PADRON_CHAOS_FAULTS` says how many faults (one of each kind when it is not set; each comes once before any comes
+//! again), and `PADRON_CHAOS_SEED` seeds their order and times, so that a run can be repeated.
 
 mod audit;
 mod fault;
@@ -21,7 +21,7 @@ use crate::{
     watch::start_logs,
 };
 
-/// What a request never takes that nobody holds up; a silent program is silent for longer.
+/// Most latency of a request that no fault holds up; a frozen program is silent for longer.
 const UNHURRIED: Duration = Duration::from_secs(5);
 
 /// What became of the faults of one kind.

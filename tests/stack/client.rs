@@ -1,4 +1,4 @@
-//! Whoever asks the stack from outside: through nginx, following the retry rule, or a replica directly.
+//! Clients of the stack from outside: through nginx, following the retry rule, or to a replica directly.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -14,10 +14,10 @@ use crate::servers::secret;
 /// The front door.
 pub(crate) const FRONT: &str = "https://nginx:8443";
 
-/// How long one attempt may take.
+/// The timeout of one attempt.
 const ATTEMPT: Duration = Duration::from_secs(40);
 
-/// Between two attempts of one request.
+/// The pause before a retry.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// What became of a person who asked to be registered.
@@ -29,7 +29,7 @@ pub(crate) enum Outcome {
     Refused { status: StatusCode },
 }
 
-/// How a request went that was sent until it was answered for good.
+/// How a request went that was retried until it had a final answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) outcome: Outcome,
@@ -42,7 +42,7 @@ pub(crate) fn client() -> Client {
     client_at(Ipv4Addr::LOCALHOST)
 }
 
-/// A client at an address of its own, because nginx limits each address.
+/// A client at an address of its own, because nginx has a rate limit for each address.
 pub(crate) fn client_at(address: Ipv4Addr) -> Client {
     client_builder()
         .local_address(IpAddr::from(address))
@@ -58,8 +58,8 @@ pub(crate) fn as_staff(request: RequestBuilder) -> RequestBuilder {
     request.bearer_auth(secret("padron_admin_token"))
 }
 
-/// Registers `human`, again and again under one key until there is a final answer: the rule is to send
-/// the same request again after a lost connection, 429 and 5xx.
+/// Registers `human`, idempotently, with retries under one key until there is a final answer: the rule is to retry the
+/// same request after a lost connection, 429 and 5xx.
 pub(crate) async fn register(client: &Client, human: &Human) -> Sent {
     let begun = Instant::now();
     let mut attempts = 0;

@@ -22,7 +22,7 @@ use crate::{
     watch::{encoded, log_server, logs_query, prometheus_query, start_logs, start_monitoring},
 };
 
-/// Longer than between two questions of a replica whether its tiers are there.
+/// Longer than the interval of a replica's health checks of its tiers.
 const TIERS_ASKED: Duration = Duration::from_secs(7);
 
 /// The expressions of a dashboard's panels, with what each asks.

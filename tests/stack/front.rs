@@ -1,4 +1,5 @@
-//! The front door: what nginx adds, and what it keeps out.
+//! The front door: what nginx, the reverse proxy, adds (headers, TLS), and what it keeps out (rate limits, sizes,
+//! timeouts).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -181,7 +182,7 @@ async fn too_much_is_refused_with_a_problem() {
     });
     let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
     let mut refused = None;
-    // Fewer at once than nginx takes of one address.
+    // Fewer concurrently than nginx's connection limit of one address.
     let mut answers = futures::stream::iter(posts).buffer_unordered(50);
     while let Some(answer) = answers.next().await {
         let answer = answer.unwrap();
@@ -198,7 +199,7 @@ async fn too_much_is_refused_with_a_problem() {
     let refused = refused.unwrap();
     assert_eq!(value(&refused, "retry-after"), "60");
     assert_eq!(problem(refused).await["type"], "too-many");
-    // Looking is not limited by that.
+    // That rate limit is not for reading.
     let form = client.get(format!("{FRONT}/")).send().await.unwrap();
     assert_eq!(form.status(), StatusCode::OK);
 
@@ -274,7 +275,7 @@ async fn a_post_that_is_slow_is_never_given_to_a_second_replica() {
     let request = client
         .post(format!("{FRONT}/registrations"))
         .header("idempotency-key", &human.key);
-    // nginx waits longer than padron would take.
+    // nginx's timeout is longer than padron would take.
     let answer = request.multipart(human.form()).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
     let id = value(&answer, "x-request-id").to_owned();

@@ -9,8 +9,8 @@ use testkit::until;
 
 use crate::{servers::REPLICAS, watch::logs_query};
 
-/// What a log server that is killed may take with it: what it had not written to its disk yet. It does so once a
-/// second, for its lines and for its index, and the lines have come a moment after they were written.
+/// What a log server that is killed may lose: lines that it had not flushed to its disk yet. It flushes once a second,
+/// its lines and its index, and the lines have come a moment after they were written.
 const UNWRITTEN_SECONDS: i64 = 6;
 
 /// The programs whose lines are compared: those of the logs go on writing while they are.
@@ -82,8 +82,8 @@ pub(crate) async fn all_are_safe(client: &Client) {
     tokio::time::sleep(Duration::from_secs(UNWRITTEN_SECONDS.unsigned_abs())).await;
 }
 
-/// Waits until each line has arrived, but for those that a killed log server may have taken with it. A killed agent
-/// repeats what it had not noted as read.
+/// Waits until each line has arrived, but for those that a killed log server may have lost. A killed agent delivers at
+/// least once: it repeats what it had not noted as read (its checkpoint).
 pub(crate) async fn every_one_arrived(client: &Client, killed: &[Timestamp]) {
     let lost_with_a_kill = |at: Timestamp| {
         let unwritten = UNWRITTEN_SECONDS.seconds();

@@ -1,4 +1,4 @@
-//! Central logs: what three replicas say is found in the log server, told apart, by whichever way it came.
+//! Centralised logs: what three replicas log is in the log server, under the name of each, by whichever way it came.
 
 use std::{fs, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     watch::{log_server, logs_query, start_log_server, start_logs},
 };
 
-/// A request through the front door: who answered, and under which id.
+/// A request through the front door: which replica answered, and its request id.
 async fn request(client: &Client, path: &str) -> (String, String) {
     let answer = client.get(format!("{FRONT}{path}")).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
@@ -62,7 +62,7 @@ async fn the_line(client: &Client, replica: &str, id: &str) -> Value {
     line
 }
 
-/// By what streams are told apart.
+/// The labels of the log streams.
 async fn labels(client: &Client) -> Vec<String> {
     let names = log_server(client, "stream_field_names", "query=*").await;
     let names: Value = serde_json::from_str(&names.unwrap()).unwrap();
@@ -124,7 +124,7 @@ async fn the_agent_brings_every_line_once_also_when_the_log_server_was_away() {
     }
     stack.wait_until_ready();
 
-    // Away, and silent: nobody who asks padron notices, and nothing is missing afterwards.
+    // The log server is unavailable: nobody who asks padron notices, and nothing is missing afterwards.
     server.end(Signal::Term);
     let mut meanwhile = requests(&client).await;
     // Longer than the agent would need to send them.
@@ -143,7 +143,7 @@ async fn the_agent_brings_every_line_once_also_when_the_log_server_was_away() {
     drop(agent);
 }
 
-/// Many requests at once.
+/// Many concurrent requests.
 async fn burst(client: &Client) -> Vec<(String, String)> {
     let asking = stream::iter(0..150).map(async |_| request(client, "/totals").await);
     asking.buffer_unordered(16).collect().await
@@ -185,7 +185,7 @@ async fn replicas_push_their_own_lines_where_there_is_no_agent() {
         &[("PADRON_LOKI_URL", "http://victorialogs:9428/insert")],
     );
     let client = client();
-    // Silent: nobody waits for it.
+    // The log server is frozen: nobody waits for it.
     server.signal(Signal::Stop);
     let mut made = requests(&client).await;
     server.signal(Signal::Cont);

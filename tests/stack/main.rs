@@ -1,5 +1,5 @@
-//! The whole stack on this machine: three replicas behind nginx, over a server that speaks MongoDB's
-//! protocol and an S3 server, each under the name and with the configuration files of compose.yaml.
+//! The whole stack on this machine: three replicas behind nginx, the reverse proxy, over a server that speaks
+//! MongoDB's protocol and an S3 server, each under the name and with the configuration files of compose.yaml.
 //!
 //! Runs inside `.ci/in-stack`, where those names are addresses, one test after the other:
 //! `.ci/in-stack cargo test --test stack -- --ignored --test-threads=1`.

@@ -1,4 +1,4 @@
-//! What is planted in every request is searched for in what all programs of the stack write, and in what
+//! Canaries that are planted in every request are searched for in what all programs of the stack write, and in what
 //! the log server has of it.
 
 use std::{fs, path::Path};
@@ -136,7 +136,7 @@ async fn register_and_look(client: &Client, human: &Human) {
     }
 }
 
-/// A tier that dies says the most, and so does who misses it.
+/// A tier that dies makes everybody log the most.
 async fn kill_the_tiers(stack: &mut Stack, client: &Client, human: &Human) {
     for tier in [&mut stack.s3, &mut stack.mongodb] {
         tier.end(Signal::Kill);

@@ -25,7 +25,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// `ready` tells whether it does its work.
+    /// `ready` is its readiness probe.
     pub(crate) fn new(
         name: &'static str,
         make: impl Fn() -> Command + Send + Sync + 'static,
@@ -40,7 +40,7 @@ impl Program {
         }
     }
 
-    /// Starts it, and does not wait.
+    /// Starts it, without waiting until it is ready.
     pub(crate) fn start(&mut self) {
         let mut command = (self.make)();
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -51,7 +51,7 @@ impl Program {
         self.process = Some(process);
     }
 
-    /// Waits until it does its work.
+    /// Waits until its readiness probe succeeds.
     pub(crate) fn wait_until_ready(&mut self) {
         let Self { ready, process, .. } = self;
         until_blocking(self.name, || {
@@ -61,8 +61,8 @@ impl Program {
         });
     }
 
-    /// Sends a signal: a polite one to the program alone, any other to its children as well, as if its
-    /// container were killed or paused.
+    /// Sends a signal: `SIGTERM` to the program alone, any other to its children as well, as if its container were
+    /// killed or paused.
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.as_ref().expect("it runs").signal(signal);
     }

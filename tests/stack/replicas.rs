@@ -22,7 +22,7 @@ use crate::{
     stack::{Stack, Tiers},
 };
 
-/// Requests that race for one thing.
+/// Concurrent requests that race for one thing.
 const RACERS: usize = 51;
 
 fn at(replica: &str, path: &str) -> String {
@@ -232,7 +232,7 @@ async fn every_answer_names_its_replica() {
     );
 }
 
-/// Asks for each of `paths` again and again until `stop`; nothing is asked twice because it failed.
+/// Requests each of `paths` again and again until `stop`, without retries.
 fn looking(paths: &[&'static str], stop: &Arc<AtomicBool>) -> Vec<JoinHandle<u32>> {
     let look = |&path: &&'static str| {
         let (client, stop) = (client(), stop.clone());
@@ -276,14 +276,14 @@ fn registering(poster: u32, stop: &Arc<AtomicBool>) -> JoinHandle<u32> {
                 answer.headers()
             );
             sent += 1;
-            // Below the limit of one address.
+            // Below the rate limit of one address.
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         sent
     })
 }
 
-/// Restarts each replica in turn, and gives how many requests there were meanwhile.
+/// A rolling restart of the replicas; returns how many requests there were meanwhile.
 async fn restart_each(stack: &mut Stack, stop: &AtomicBool, running: Vec<JoinHandle<u32>>) -> u32 {
     for replica in &mut stack.replicas {
         tokio::time::sleep(Duration::from_secs(1)).await;

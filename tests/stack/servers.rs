@@ -1,4 +1,4 @@
-//! How each server of the stack is started on this machine, and how it tells that it is there.
+//! How each server of the stack is started on this machine, and its readiness probe.
 
 use std::{
     env,
@@ -50,7 +50,7 @@ fn accepts(address: &str) -> bool {
     TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok()
 }
 
-/// Whether `path` of a plain HTTP server is answered by 200.
+/// A readiness probe: whether `path` of a plain HTTP server is answered by 200.
 pub(crate) fn answers(address: &str, path: &str) -> bool {
     use std::io::{Read as _, Write as _};
     let ask = || -> std::io::Result<bool> {
@@ -68,7 +68,7 @@ pub(crate) fn answers(address: &str, path: &str) -> bool {
     ask().unwrap_or(false)
 }
 
-/// SecantusDB in the place of MongoDB, every acknowledged write on disk.
+/// SecantusDB in the place of MongoDB, every acknowledged write durable.
 pub(crate) fn mongodb(address: &'static str) -> Program {
     let (host, port) = address.split_once(':').unwrap();
     std::fs::create_dir_all("/run/mongodb").unwrap();
@@ -161,7 +161,7 @@ pub(crate) fn nginx() -> Program {
     Program::new("nginx", make, || accepts("nginx:8443"))
 }
 
-/// Toxiproxy, which stands between the replicas and their tiers where a test asks for it.
+/// Toxiproxy, which injects network faults between the replicas and their tiers where a test asks for it.
 pub(crate) fn toxiproxy() -> Program {
     let make = || {
         let mut command = Command::new(tool("toxiproxy"));
@@ -206,7 +206,7 @@ pub(crate) fn alertmanager() -> Program {
     })
 }
 
-/// What looks through the front door.
+/// The external probe (black box) through the front door.
 pub(crate) fn blackbox_exporter() -> Program {
     let make = || {
         let mut command = Command::new("prometheus-blackbox-exporter");
@@ -220,7 +220,7 @@ pub(crate) fn blackbox_exporter() -> Program {
     })
 }
 
-/// What looks at this machine.
+/// The metrics of this machine.
 pub(crate) fn node_exporter() -> Program {
     let make = || {
         let mut command = Command::new("prometheus-node-exporter");

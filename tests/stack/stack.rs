@@ -10,13 +10,12 @@ use crate::{
     servers::{REPLICAS, S3_FOLDER, mongodb, nginx, replica, root, s3, toxiproxy},
 };
 
-/// Where the tiers listen when Toxiproxy has their names.
+/// Where the tiers listen when Toxiproxy, which injects network faults, has their names.
 const MONGODB_BEHIND: &str = "127.77.0.121:27017";
 const S3_BEHIND: &str = "127.77.0.122:7070";
 
-/// SecantusDB knows no users here, and its set has one member, which is asked directly so that what
-/// stands in between is not passed by. It takes ten times as long for a write that the driver may repeat;
-/// what must be repeated, padron repeats itself.
+/// SecantusDB knows no users here, and its set has one member, which is connected to directly so that a proxy is not
+/// bypassed. A write that the driver may retry takes it ten times as long; padron makes the necessary retries itself.
 const STORE: &str = "mongodb://mongodb:27017/padron?directConnection=true&retryWrites=false";
 
 /// Whether the replicas reach their tiers through Toxiproxy.

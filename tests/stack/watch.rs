@@ -1,4 +1,4 @@
-//! What watches the stack: metrics, alerts, mail, logs; and how a test asks them.
+//! Monitoring of the stack: metrics, alerts, mail, logs; and how a test queries them.
 
 use std::{fs, path::Path};
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Starts these and waits until they work.
+/// Starts these and waits until they are ready.
 fn start<const N: usize>(mut programs: [Program; N]) -> [Program; N] {
     for program in &mut programs {
         program.start();
@@ -75,7 +75,7 @@ pub(crate) async fn prometheus_query(
     }
 }
 
-/// The lines that a `LogsQL` query finds, each with its fields; none while the server is away.
+/// The lines that a `LogsQL` query finds, each with its fields; none while the server is unavailable.
 ///
 /// # Errors
 /// What the server has against the query.
@@ -87,7 +87,7 @@ pub(crate) async fn logs_query(client: &Client, query: &str) -> Result<Vec<Value
     Ok(lines.collect())
 }
 
-/// What `VictoriaLogs` answers at one of its query paths; nothing while it is away.
+/// What `VictoriaLogs` answers at one of its query paths; nothing while it is unavailable.
 pub(crate) async fn log_server(
     client: &Client,
     path: &str,

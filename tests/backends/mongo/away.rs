@@ -1,4 +1,4 @@
-//! A server that is not there yet, goes, and comes back.
+//! A server that is unavailable at the start, goes, and comes back.
 
 use std::{
     sync::Arc,
@@ -10,10 +10,10 @@ use padron::store::{Inserted, Store, StoreError};
 use super::{open, secantus, url};
 use crate::support::{insert_all, or_hangs, read, reference, registration};
 
-/// A caller waits no longer, and a little more on a busy machine.
+/// The timeout of a call, and a little more on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How soon a server that is back is found.
+/// How soon the driver's server monitoring finds a server that is back.
 const FOUND: Duration = Duration::from_secs(15);
 
 /// Waits until the store answers.
@@ -25,7 +25,7 @@ pub(super) async fn comes_back(store: &dyn Store) {
     }
 }
 
-/// Awaits a call that must fail, in time.
+/// Awaits a call that must fail within the timeout.
 pub(super) async fn fails<T: std::fmt::Debug>(
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> StoreError {
@@ -48,7 +48,7 @@ async fn a_store_may_be_opened_before_its_server_is_there() {
     server.start();
     comes_back(&*store).await;
     assert_eq!(store.insert(&one).await.unwrap(), Inserted::New);
-    // Its collections were made late, and are as they would have been.
+    // Its collections and indexes were created late, and are as they would have been.
     let other = padron::domain::registration::Registration {
         id: registration(2).id,
         ..one

@@ -1,4 +1,4 @@
-//! Connections that break, go dumb, or lose an answer.
+//! Network faults: connections that break, stall (half-open), or lose an answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ async fn behind_a_proxy() -> (Arc<dyn Store>, Proxy, Server) {
     (store, proxy, server)
 }
 
-/// As a client that follows the rule: what is not certain is sent again, until it is.
+/// As a client that follows the retry rule: what is uncertain is retried, idempotently, until it is certain.
 async fn insert_until_certain(store: &dyn Store, one: &Registration) {
     loop {
         match store.insert(one).await {

@@ -1,5 +1,5 @@
-//! What is asked of the server and `SecantusDB` does not heed: that a report is read of one moment, that a
-//! write waits for a majority.
+//! What is asked of the server and `SecantusDB` does not heed: that a report reads one snapshot, that a write waits
+//! for a majority (read and write concern).
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ use padron::{
 use super::{Database, open};
 use crate::support::{KEYRING, claim_of, read, registration, time};
 
-/// A way to `server` that keeps what is asked.
+/// A recording proxy of `server`.
 async fn recorded(server: String) -> (u16, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

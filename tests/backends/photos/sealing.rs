@@ -1,4 +1,4 @@
-//! What is put comes back byte for byte to its owner, and shows nothing to anybody else.
+//! Encryption of photos: what is put comes back byte for byte to its owner, and shows nothing to anybody else.
 
 use std::{collections::HashSet, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! The writer: how many writes share a commit, and what it tells them when one fails.
+//! The writer's group commit: how many writes share a commit, and what it answers them when one fails.
 
 use std::{fs, path::Path};
 
@@ -28,7 +28,7 @@ fn commits(database: &Path) -> usize {
 
 /// How many commits [`WRITES`] inserts take that had to queue.
 async fn commits_of_queued_inserts(store: &dyn Store, database: &Path) -> usize {
-    // A reader of the state before keeps the log from being started anew.
+    // A reader that pins the snapshot before keeps a checkpoint from restarting the log.
     let reader = Connection::open(database).unwrap();
     reader
         .execute_batch("BEGIN; SELECT * FROM counters")
@@ -47,7 +47,7 @@ async fn commits_of_queued_inserts(store: &dyn Store, database: &Path) -> usize 
 async fn writes_that_queue_up_share_a_commit() {
     let (store, _, folder) = new_file().await;
     let taken = commits_of_queued_inserts(&*store, &folder.path().join("padron.db")).await;
-    // Those that had come before the writer met the held file, and the rest.
+    // One group came before the writer met the write lock, the other is the rest.
     assert!((1..=2).contains(&taken), "{taken} commits");
 }
 

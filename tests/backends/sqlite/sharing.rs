@@ -93,7 +93,7 @@ async fn two_processes_write_to_one_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_that_nobody_reads_lets_go_of_its_snapshot() {
-    /// Whether some reader keeps the log from being emptied.
+    /// Whether some reader's snapshot blocks a checkpoint of the write-ahead log.
     fn is_held(connection: &Connection) -> bool {
         connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
@@ -102,7 +102,7 @@ async fn a_report_that_nobody_reads_lets_go_of_its_snapshot() {
 
     let (store, behind, _folder) = new_file().await;
     behind.busy_timeout(Duration::ZERO).unwrap();
-    // More than the channel and the block in hand hold, so that it cannot have been read to its end.
+    // More than the bounded channel and the current block hold, so that it cannot have been read to its end.
     let people: Vec<_> = (0..5_000).map(plain).collect();
     insert_all(&*store, &people).await;
     let mut snapshot = store.rows(None).await.unwrap();

@@ -1,4 +1,4 @@
-//! Inserting, who wins, and finding again.
+//! Inserting: uniqueness under races, idempotent retries, and finding again.
 
 use std::sync::Arc;
 
@@ -91,8 +91,8 @@ pub(super) async fn a_race_of_one_reference_has_one_winner(store: Arc<dyn Store>
     assert!(losers.iter().all(|lost| *lost == Inserted::SameReference));
 }
 
-/// Races 50 registrations that `share` makes alike; checks that one was new and is all there is, and
-/// gives it and what the others were told.
+/// Races 50 concurrent inserts of registrations that `share` makes alike; checks that one was new and is all there is,
+/// and returns it and what the others were told.
 async fn race_of(
     store: &Arc<dyn Store>,
     share: impl Fn(Registration) -> Registration,

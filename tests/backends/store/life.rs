@@ -1,4 +1,4 @@
-//! Whether the store answers, and what happens at its end.
+//! The health of the store, and its shutdown.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Reading for a report: order, counts, and one moment of the store.
+//! Reading a snapshot for a report: order, counts, and one moment of the store.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,7 +14,7 @@ const CITIES: [&str; 7] = [
     "76001", "05001", "97889", "11001", "00001", "99999", "08001",
 ];
 
-/// More than a store may have waiting for a reader.
+/// More rows than the bounded channel of a reader holds.
 const MANY: u32 = 5_000;
 
 /// People of several cities, each city's in no order of id.
@@ -142,7 +142,7 @@ pub(super) async fn a_reader_that_leaves_early_does_no_harm(store: Arc<dyn Store
     // More than one block.
     let people = people(u32::try_from(2 * BLOCK_ROWS).unwrap());
     insert_all(&*store, &people).await;
-    // More than a pool of connections or of cursors would hold.
+    // More than a connection pool, or a pool of cursors, would hold: none leaks.
     for _ in 0..40 {
         drop(store.rows(None).await.unwrap());
         let mut snapshot = store.rows(None).await.unwrap();

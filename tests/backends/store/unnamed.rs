@@ -1,4 +1,4 @@
-//! What the sweep asks.
+//! What the sweep asks: which photos no record names.
 
 use std::{collections::HashSet, sync::Arc};
 

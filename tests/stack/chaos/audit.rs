@@ -19,7 +19,7 @@ use crate::{
     servers::{REPLICAS, S3_FOLDER, replica_command},
 };
 
-/// How long late attempts may go on after everybody was answered: an insert gives up after seconds.
+/// How long late attempts may go on after everybody was answered: the timeout of an insert is some seconds.
 const SETTLED: Duration = Duration::from_secs(40);
 
 /// How long other replicas may take to show a report; the promise of one second is tested elsewhere.

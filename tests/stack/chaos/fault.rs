@@ -1,4 +1,4 @@
-//! What can happen to the stack, and how it ends.
+//! The faults that are injected into the stack, and how each ends.
 
 use std::{
     fmt, fs,
@@ -13,7 +13,7 @@ use crate::{
     stack::{Stack, toxiproxy_api},
 };
 
-/// Who is struck.
+/// The target of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
     Replica(usize),
@@ -24,17 +24,17 @@ pub(super) enum Who {
     Collector,
 }
 
-/// What happens to the connections between the replicas and a tier.
+/// A network fault between the replicas and a tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wire {
-    /// Cut within an answer.
+    /// The connection is closed within an answer.
     CutAnswers,
-    /// Cut within a request: a photo that is not small goes over in part.
+    /// The connection is closed within a request: a photo that is not small goes over in part.
     CutRequests,
     Delayed,
     Throttled,
     Refused,
-    /// Open, and nothing comes any more.
+    /// Half-open: the connection stands, and nothing comes any more.
     HalfOpen,
     Reset,
 }
@@ -93,7 +93,7 @@ impl Fault {
         self == Self::Signal(Who::LogServer, Signal::Kill)
     }
 
-    /// Somebody says nothing more, and lets others wait.
+    /// A program freezes or a connection stalls, and others run into their timeouts.
     pub(super) fn is_silence(self) -> bool {
         matches!(
             self,
@@ -101,8 +101,8 @@ impl Fault {
         )
     }
 
-    /// For how many milliseconds. Who falls silent does so until others have lost patience: the record
-    /// store's callers wait 8 s, nginx 10 s for what takes no upload.
+    /// For how many milliseconds. A silence lasts longer than the timeouts of others: callers of the record store wait
+    /// 8 s, nginx 10 s for what takes no upload.
     pub(super) fn lasts(self) -> Range<u64> {
         if self.is_silence() {
             9_000..16_000

@@ -1,4 +1,4 @@
-//! The people who register meanwhile, and what they were told.
+//! The load: people who register meanwhile, and what they were told.
 
 use std::{
     collections::BTreeMap,
@@ -16,13 +16,13 @@ use tokio::task::JoinSet;
 
 use crate::client::{FRONT, Outcome, Sent, as_staff, client, client_at, register};
 
-/// People who register at once.
+/// People who register concurrently.
 const PEOPLE: u8 = 8;
 
-/// Every so many, two people claim one document number, and one person uses a key again.
+/// Every so many, two people claim one document number, and one person reuses an idempotency key.
 const TWINS: u32 = 10;
 
-/// The document number, or the key, is another's.
+/// The document number, or the idempotency key, is another's.
 const TAKEN: Outcome = Outcome::Refused {
     status: StatusCode::CONFLICT,
 };
@@ -96,7 +96,7 @@ impl Load {
     }
 }
 
-/// One person registers; every [`TWINS`]th with a twin, or once more under the same key.
+/// One person registers; every [`TWINS`]th with a twin, or once more under the same idempotency key.
 async fn one(client: &Client, number: u32, kept: &Mutex<BTreeMap<String, Human>>) -> Vec<Sent> {
     let human = Human::new(number);
     match number % TWINS {
