@@ -69,10 +69,6 @@ impl Pictures {
     ) -> Result<Picture, ChartError> {
         let pictures = self.clone();
         let in_turn = || async move {
-            // Another call may have cached it before this one began.
-            if let Some(picture) = pictures.kept(&key) {
-                return Ok(picture);
-            }
             let line = if key.1.geometry == Geometry::default() {
                 None
             } else {
@@ -81,6 +77,10 @@ impl Pictures {
                 Some((pictures.first.clone().lock_owned().await, room))
             };
             let drawing = pictures.drawing.clone().lock_owned().await;
+            // Another may have begun it before, and left.
+            if let Some(picture) = pictures.kept(&key) {
+                return Ok(picture);
+            }
             // A blocking task cannot be cancelled: what has begun is finished and cached even when every caller is
             // gone, so nobody can have it drawn twice.
             let work = move || {
@@ -231,11 +231,14 @@ mod tests {
         assert_eq!(studio.begins.recv().await, Some(key));
         asked.abort();
         assert!(asked.await.is_err());
+        let again = tokio::spawn(studio.ask(key));
+        tokio::task::yield_now().await;
         // Others wait until it is done: only one is drawn at a time.
         let mut next = Box::pin(studio.ask(default_of(1)));
         assert!(poll!(&mut next).is_pending());
         studio.let_end(2);
         assert!(next.await.is_ok());
+        assert!(again.await.unwrap().is_ok());
         assert!(studio.ask(key).await.is_ok());
         assert_eq!(studio.begins.recv().await, Some(default_of(1)));
         assert!(studio.begins.try_recv().is_err(), "it was drawn once");
