@@ -57,6 +57,30 @@ proptest! {
 }
 
 #[test]
+fn a_block_joins_whatever_its_compressed_size() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut compressor = Compressor::default();
+    // Noise stays as long as it is: around the sizes of every buffer on the way.
+    for size in [1_usize << 12, 1 << 13, 1 << 15, 1 << 16, 3 << 15, 1 << 17] {
+        for length in size - 40..size + 40 {
+            let blocks: [Vec<u8>; 2] = [length, 100].map(|length| {
+                std::iter::repeat_with(|| random.u8(..))
+                    .take(length)
+                    .collect()
+            });
+            let sent = written(0, async |mut archive| {
+                archive.begin("a.xml").await?;
+                for block in &blocks {
+                    archive.append(compressor.compress(block), 0).await?;
+                }
+                archive.finish().await
+            });
+            assert!(read(&sent, "a.xml") == blocks.concat(), "{length}");
+        }
+    }
+}
+
+#[test]
 fn no_prefix_opens() {
     let sent = written(0, async |mut archive| {
         archive.begin("a.xml").await?;
