@@ -9,6 +9,7 @@ pub mod board;
 pub mod charts;
 pub mod health;
 pub mod intake;
+pub mod live;
 pub mod markers;
 pub mod report;
 pub mod sweep;

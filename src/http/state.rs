@@ -7,7 +7,9 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    app::{access::Access, board::Board, charts::Charts, health::Health, intake::Intake},
+    app::{
+        access::Access, board::Board, charts::Charts, health::Health, intake::Intake, live::Live,
+    },
     domain::city::Cities,
     foundation::{origin::Origin, seal::Keyring},
     http::{limits::Limits, memory::UploadMemory},
@@ -27,7 +29,9 @@ pub struct AppState {
     pub keyring: Arc<Keyring>,
     /// Totals.
     pub board: Arc<Board>,
-    /// Their charts.
+    /// Counts of what is there now.
+    pub live: Arc<Live>,
+    /// Charts of both.
     pub charts: Charts,
     /// Intake of registrations.
     pub intake: Intake,

@@ -6,6 +6,7 @@
 //! so each call runs in a task, and the caller waits for it up to a deadline and no longer. An unreachable server is
 //! tried anew by each call; the collections are created by the first that finds it. It never decrypts.
 
+mod daily;
 mod documents;
 mod failure;
 mod insert;

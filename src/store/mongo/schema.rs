@@ -25,6 +25,9 @@ const SCHEMA: &str = "schema";
 /// The index that serves reports and counts.
 pub(super) const BY_CITY: &str = "registrations_city_id";
 
+/// The index that serves counts by time.
+pub(super) const BY_TIME: &str = "registrations_registered_at";
+
 const NAMESPACE_EXISTS: i32 = 48;
 const INDEX_CONFLICTS: [i32; 2] = [85, 86];
 
@@ -148,7 +151,7 @@ async fn make_collection(
 
 /// The unique indexes decide what is registered twice. Those on optional fields are sparse, so that any number of
 /// records may lack the field.
-fn indexes() -> [(&'static str, Document, IndexOptions); 5] {
+fn indexes() -> [(&'static str, Document, IndexOptions); 6] {
     let unique = || IndexOptions::builder().unique(true).build();
     let sparse = || IndexOptions::builder().unique(true).sparse(true).build();
     [
@@ -167,6 +170,11 @@ fn indexes() -> [(&'static str, Document, IndexOptions); 5] {
         (
             BY_CITY,
             doc! { "city": 1, "_id": 1 },
+            IndexOptions::default(),
+        ),
+        (
+            BY_TIME,
+            doc! { "registered_at": 1 },
             IndexOptions::default(),
         ),
     ]
