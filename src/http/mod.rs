@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 mod charts;
 mod cities;
+mod dashboard;
 pub mod form;
 pub mod limits;
 pub mod memory;
@@ -114,7 +115,7 @@ pub fn router(app: Arc<AppState>) -> Router {
     let pages = Router::new()
         .route("/", get(pages::form))
         .route("/registrations", get(registrations::reopened))
-        .route("/staff", get(staff::dashboard))
+        .route("/staff", get(dashboard::dashboard))
         .route(
             "/staff/sign-in",
             get(staff::sign_in_page).post(staff::sign_in),
