@@ -166,6 +166,7 @@ fn indexes() -> [(&'static str, Document, IndexOptions); 6] {
             doc! { "idempotency_tag": 1 },
             sparse(),
         ),
+        ("registrations_once_tag", doc! { "once_tag": 1 }, sparse()),
         ("registrations_photo_key", doc! { "photo.key": 1 }, sparse()),
         (
             BY_CITY,
@@ -228,6 +229,7 @@ fn validators() -> [(&'static str, Document); 4] {
                     "content_tag": binary(),
                     "document_tag": binary(),
                     "idempotency_tag": binary(),
+                    "once_tag": binary(),
                     "photo": photo,
                 },
             ),
