@@ -97,7 +97,7 @@
     field.id = 'narrow';
     field.autocomplete = 'off';
     var told = document.createElement('p');
-    told.className = 'hint';
+    told.className = 'note';
     told.setAttribute('role', 'status');
     field.addEventListener('input', function () {
       var wanted = folded(field.value.trim());
@@ -114,10 +114,10 @@
     field.addEventListener('keydown', function (event) {
       if (event.key === 'Enter') { event.preventDefault(); list.focus(); }
     });
-    var heading = form.querySelector('h3');
-    var actions = form.querySelector('.actions');
-    if (!heading || !actions) return;
-    heading.after(label, field, told);
+    var place = document.createElement('div');
+    place.append(label, field);
+    list.before(place);
+    if (list.parentElement) list.parentElement.after(told);
   }
 
   // ---- Downloads.

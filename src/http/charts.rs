@@ -30,7 +30,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(super) struct ChartQuery {
     /// What there is a bar for: each `city`, each `department`, or each `day` of the last thirty, today included.
-    #[param(default = "city")]
+    #[param(inline, default = "city")]
     by: Option<By>,
     /// Only the cities of this department: DANE code or name. Not with another `by`.
     #[param(example = "05")]
@@ -46,7 +46,7 @@ pub(super) struct ChartQuery {
     #[param(minimum = 1, maximum = 50, default = 20)]
     top: Option<u32>,
     /// Its colours.
-    #[param(default = "light")]
+    #[param(inline, default = "light")]
     theme: Option<ThemeName>,
     /// Language of its words, `es` or `en`.
     #[serde(rename = "lang")]

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 pub use axum::Router;
 use axum::{
+    Json,
     extract::DefaultBodyLimit,
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{from_fn, from_fn_with_state},
@@ -46,7 +47,6 @@ use tower_http::{
 };
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use utoipa_swagger_ui::SwaggerUi;
 
 use self::staff::BearerToken;
 use crate::{foundation::telemetry::Metrics, http::state::AppState};
@@ -60,10 +60,6 @@ const MAX_SMALL_BODY: usize = 4 * 1024;
 /// Only this origin's own files; no inline script or style.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'self'; \
      script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-/// The same for `/docs`, whose library uses inline styles.
-const DOCS_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self' data:; \
-     style-src 'self' 'unsafe-inline'; script-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The description of the interface; the paths come from the handlers.
 #[derive(OpenApi)]
@@ -122,20 +118,16 @@ pub fn router(app: Arc<AppState>) -> Router {
         )
         .route("/staff/sign-out", post(staff::sign_out))
         .route("/assets/{name}", get(pages::asset))
+        .route("/docs", get(pages::docs))
+        .route("/docs/", get(pages::docs))
+        .route("/openapi.json", get(async || Json(openapi())))
         .layer(CompressionLayer::new());
-    let docs = Router::new()
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi()))
-        .layer(SetResponseHeaderLayer::overriding(
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(DOCS_SECURITY_POLICY),
-        ));
     let quick = quick.merge(pages).layer(TimeoutLayer::with_status_code(
         StatusCode::SERVICE_UNAVAILABLE,
         ANSWER,
     ));
     let small = quick
         .merge(streams)
-        .merge(docs)
         .layer(RequestBodyLimitLayer::new(MAX_SMALL_BODY));
     // The form's reader has body limits and a timeout of its own.
     let uploads = uploads.layer(DefaultBodyLimit::disable());

@@ -78,16 +78,20 @@ impl Lang {
         ]
     }
 
-    /// How many of the cities that were found a list shows.
+    /// How many of the cities that were found a list shows, and how many people they all have.
     #[must_use]
-    pub fn shown(self, shown: usize, found: usize) -> String {
+    pub fn shown(self, shown: usize, found: usize, people: u64) -> String {
         let (shown, found) = (self.count(shown as u64), self.count(found as u64));
-        match (self, shown == found) {
-            (Self::Es, true) => format!("Ciudades con registros: {found}."),
-            (Self::Es, false) => format!("{shown} de {found} ciudades con registros."),
-            (Self::En, true) => format!("Cities with registrations: {found}."),
-            (Self::En, false) => format!("{shown} of {found} cities with registrations."),
-        }
+        let (of, noun) = match self {
+            Self::Es => ("de", "ciudades con registros"),
+            Self::En => ("of", "cities with registrations"),
+        };
+        let cities = if shown == found {
+            found
+        } else {
+            format!("{shown} {of} {found}")
+        };
+        format!("{cities} {noun}, {}.", self.people(people))
     }
 
     /// A day without its year.
@@ -149,6 +153,17 @@ mod tests {
         ] {
             assert_eq!(Lang::Es.share(count, all), share);
         }
+    }
+
+    #[test]
+    fn a_list_says_of_how_many_it_is_the_beginning() {
+        let all = Lang::Es.shown(3, 3, 1_000);
+        assert_eq!(all, "3 ciudades con registros, 1.000 personas registradas.");
+        let some = Lang::En.shown(50, 1_121, 20_000);
+        assert_eq!(
+            some,
+            "50 of 1,121 cities with registrations, 20,000 people registered."
+        );
     }
 
     #[test]

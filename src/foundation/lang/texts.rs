@@ -405,13 +405,20 @@ texts! {
     docs_staff: "Para el personal", "For staff";
     docs_token: "Authorization: Bearer, o un navegador que entró", "Authorization: Bearer, or a signed-in browser";
     docs_parameters: "Parámetros", "Parameters";
-    docs_name: "Nombre", "Name";
-    docs_meaning: "Qué es", "What it is";
     docs_required: "obligatorio", "required";
     docs_body: "Cuerpo", "Body";
     docs_answers: "Respuestas", "Answers";
-    docs_status: "Estado", "Status";
     docs_schemas: "Objetos de JSON", "JSON objects";
+    docs_register: "Registra a una persona. Si la respuesta se pierde, se puede enviar otra vez sin registrarla dos veces.", "Registers a person. When the answer is lost it can be sent again without registering them twice.";
+    docs_registration: "Comprueba que un registro existe, sin datos personales.", "Proves that a registration exists, without personal data.";
+    docs_photo: "La foto de un registro. Cada consulta queda en la auditoría.", "The photo of a registration. Every look at one is in the audit log.";
+    docs_chart: "La gráfica de totales por ciudad o por departamento, como los contaron los últimos reportes, o de registros por día, como están ahora.", "The chart of totals per city or department, as the latest reports counted them, or of registrations per day, as they are now.";
+    docs_totals: "Los números de la gráfica.", "The numbers of the chart.";
+    docs_cities: "Busca en el catálogo de ciudades y municipios.", "Searches the catalogue of cities.";
+    docs_livez: "Si el proceso vive.", "Whether the process lives.";
+    docs_readyz: "Si esta réplica puede recibir trabajo.", "Whether this replica should be sent requests.";
+    docs_xlsx: "La lista completa y el total, en un libro de Excel que se envía mientras se hace.", "The full list and the total, as an Excel workbook that is streamed.";
+    docs_csv: "Las mismas filas en texto CSV.", "The same rows as CSV.";
     docs_in_english:
         "Los nombres y las explicaciones de los campos están en inglés, como en el código.",
         "Names and meanings of fields are those of the code.";

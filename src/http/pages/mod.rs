@@ -5,6 +5,7 @@
 //! never call a tier.
 
 mod dashboard;
+mod docs;
 mod sentences;
 mod views;
 
@@ -24,6 +25,7 @@ use self::views::{
 };
 pub(super) use self::{
     dashboard::{Listing, Order, dashboard},
+    docs::docs,
     sentences::message,
 };
 use crate::{

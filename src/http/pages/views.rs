@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn pages_carry_nothing_that_a_strict_policy_blocks() {
-        for file in ["base", "form", "registered", "sign_in", "staff", "problem"] {
+        for file in ["base", "form", "registered", "sign_in", "staff", "problem", "docs"] {
             let path = format!("{}/templates/{file}.html", env!("CARGO_MANIFEST_DIR"));
             let source = std::fs::read_to_string(path).expect("the template exists");
             for banned in [

@@ -151,7 +151,7 @@ async fn make_collection(
 
 /// The unique indexes decide what is registered twice. Those on optional fields are sparse, so that any number of
 /// records may lack the field.
-fn indexes() -> [(&'static str, Document, IndexOptions); 6] {
+fn indexes() -> [(&'static str, Document, IndexOptions); 7] {
     let unique = || IndexOptions::builder().unique(true).build();
     let sparse = || IndexOptions::builder().unique(true).sparse(true).build();
     [
