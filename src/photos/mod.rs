@@ -181,10 +181,12 @@ impl Photos {
 
     async fn put_sealed(&self, key: PhotoKey, sealed: Bytes) -> Result<(), PhotosError> {
         let putting = async {
+            // Before, so that nothing is written beside it; after, because it may have gone meanwhile.
             self.is_still_there()?;
-            within(self.objects.put(&path(key), sealed.into())).await
+            within(self.objects.put(&path(key), sealed.into())).await?;
+            self.is_still_there()
         };
-        measured("put", putting).await.map(drop)
+        measured("put", putting).await
     }
 
     async fn get(&self, key: PhotoKey) -> Result<Bytes, PhotosError> {

@@ -111,6 +111,8 @@ async fn serve(
     let mut connection = http.serve_connection(TokioIo::new(socket), service);
     let mut stopping = pin!(stop.cancelled());
     let ended = tokio::select! {
+        // What has arrived already is read before the shutdown asks whether anything has.
+        biased;
         ended = &mut connection => ended,
         () = &mut stopping => {
             if peer.awaited() == Awaited::Head && !peer.has_begun() {

@@ -268,7 +268,7 @@ async fn memory_is_bounded_by_the_setting() {
 }
 
 /// A valid JPEG of nearly ten megabytes that stays as large when it is cleaned.
-fn large_photo() -> Vec<u8> {
+pub(crate) fn large_photo() -> Vec<u8> {
     let mut noise = fastrand::Rng::with_seed(7);
     let picture = image::RgbImage::from_fn(1900, 1900, |_, _| {
         image::Rgb([noise.u8(..), noise.u8(..), noise.u8(..)])
