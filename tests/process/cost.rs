@@ -210,7 +210,7 @@ async fn a_least_rate_is_asked_of_bodies_and_whoever_is_too_slow_is_told() {
         .unwrap()
         .unwrap();
     let answer = String::from_utf8(answer).unwrap();
-    assert_eq!(status(&answer), 408, "{answer}");
+    assert_eq!(status(&answer), 422, "{answer}");
     assert!(answer.contains("connection: close"), "{answer}");
 }
 
