@@ -99,7 +99,11 @@ impl Limits {
         match (request.method(), route?.as_str()) {
             (&Method::POST, "/registrations" | "/drafts/{id}") => self.posts.as_ref(),
             (&Method::POST, "/staff/sign-in") => Some(&self.sign_ins),
-            (&Method::GET | &Method::HEAD, "/registrations/{reference}") => Some(&self.references),
+            (
+                &Method::GET | &Method::HEAD,
+                "/registrations/{reference}" | "/drafts/{id}" | "/drafts/{id}/check"
+                | "/drafts/{id}/preview",
+            ) => Some(&self.references),
             _ => None,
         }
     }
