@@ -30,7 +30,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     foundation::clock::now,
-    http::problem::{Kind, Problem},
+    http::problem::{self, Kind, Problem},
 };
 
 /// Minimum rate of a body in bytes per second, on average. A sixth of what a phone on 2G reaches.
@@ -293,6 +293,19 @@ impl Drop for Answered {
     }
 }
 
+/// The status of what did not arrive in time.
+pub const TIMEOUT: StatusCode = problem::TIMEOUT;
+
+/// Whether a body ended in its read timeout.
+#[must_use]
+pub(super) fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut)
+    })
+}
+
 /// Marks the stand-in for a request that could not be parsed.
 #[derive(Clone, Copy)]
 struct Refused(StatusCode);
@@ -325,7 +338,10 @@ pub async fn refusal(router: Router, status: StatusCode) -> Vec<u8> {
 /// Middleware: refuses what HTTP forbids and hyper lets through.
 pub(super) async fn check(request: Request, next: Next) -> Response {
     let refused = request.extensions().get::<Refused>();
-    let refused = refused.map(|&Refused(status)| Problem::of(status));
+    let refused = refused.map(|&Refused(status)| match status {
+        TIMEOUT => Problem::new(Kind::Timeout),
+        status => Problem::of(status),
+    });
     let over_http = request.extensions().get::<Arc<Peer>>().is_some();
     let faulty = || fault(request.version(), request.headers()).filter(|_| over_http);
     match refused.or_else(faulty) {
