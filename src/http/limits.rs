@@ -101,7 +101,9 @@ impl Limits {
             (&Method::POST, "/staff/sign-in") => Some(&self.sign_ins),
             (
                 &Method::GET | &Method::HEAD,
-                "/registrations/{reference}" | "/drafts/{id}" | "/drafts/{id}/check"
+                "/registrations/{reference}"
+                | "/drafts/{id}"
+                | "/drafts/{id}/check"
                 | "/drafts/{id}/preview",
             ) => Some(&self.references),
             _ => None,
