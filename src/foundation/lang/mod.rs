@@ -9,7 +9,7 @@ mod texts;
 
 pub use counts::Noun;
 use jiff::{Timestamp, tz::TimeZone};
-pub use texts::Texts;
+pub use texts::{NOTICE, Texts};
 
 use crate::foundation::accept::choices;
 
