@@ -31,6 +31,7 @@ fn foreign<T>(answer: Result<T, StoreError>, call: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_sealed_with_another_key_file_answers_nothing_else() {
+    let metrics = padron::foundation::telemetry::metrics().unwrap();
     let (store, _folder) = sqlite_file().await;
     let own = Guard::new(store.clone(), admission_of(&KEYRING));
     own.admit().await.unwrap();
@@ -69,6 +70,17 @@ async fn a_store_sealed_with_another_key_file_answers_nothing_else() {
     );
     foreign(other.claim(&claim_of(&keyring)).await, "claim");
     foreign(other.ping().await, "ping");
+
+    // Told apart from a store that is damaged, of every call.
+    let told = metrics.render();
+    for operation in ["insert", "rows", "ping"] {
+        let counted = |outcome| {
+            told.contains(&format!(
+                "padron_store_operation_duration_seconds_count{{operation=\"{operation}\",outcome=\"{outcome}\"}}"
+            ))
+        };
+        assert!(counted("refused") && !counted("corrupt"), "{operation}");
+    }
 
     // Nothing is changed, and whoever has the right keys is not disturbed.
     assert_eq!(

@@ -17,7 +17,7 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
@@ -84,7 +84,8 @@ impl Sqlite {
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let permit = self.readers.clone().acquire_owned().await.map_err(closed)?;
+        let permit = self.readers.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| closed())?;
         let (file, idle) = (self.file.clone(), self.idle.clone());
         blocking(move || {
             let _permit = permit;
@@ -171,7 +172,9 @@ impl Snapshots for Sqlite {
     async fn rows(&self, scope: &Scope) -> Result<Snapshot, StoreError> {
         let (file, scope) = (self.file.clone(), scope.clone());
         let as_of = now();
-        drop(self.readers.acquire().await.map_err(closed)?);
+        if self.readers.is_closed() {
+            return Err(closed());
+        }
         let (blocks, mut receiver) = mpsc::channel(BLOCKS_AHEAD);
         let (counted, counts) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
@@ -376,7 +379,7 @@ where
         .map_err(|error| StoreError::Unavailable(error.into()))?
 }
 
-fn closed(_: tokio::sync::AcquireError) -> StoreError {
+fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".into())
 }
 
@@ -392,6 +395,14 @@ fn unavailable_or_corrupt(error: rusqlite::Error) -> StoreError {
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::IntegralValueOutOfRange(..),
         ) => StoreError::Corrupt(cause),
+        Some(error)
+            if matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            ) =>
+        {
+            StoreError::Corrupt(cause)
+        }
         _ => StoreError::Unavailable(cause),
     }
 }
