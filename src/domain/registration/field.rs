@@ -23,6 +23,10 @@ pub enum Field {
     Email,
     /// The key that makes a repeated request harmless.
     IdempotencyKey,
+    /// The first day of a report.
+    Since,
+    /// The last day of a report.
+    Until,
 }
 
 impl Field {
@@ -37,6 +41,8 @@ impl Field {
             Self::DocumentNumber => "document_number",
             Self::Email => "email",
             Self::IdempotencyKey => "idempotency_key",
+            Self::Since => "since",
+            Self::Until => "until",
         }
     }
 }
@@ -62,6 +68,8 @@ pub enum Fault {
     Unknown,
     /// Several cities have this name.
     Ambiguous,
+    /// It is a period's end, which does not come after its beginning.
+    Backwards,
     /// The photo cannot be taken.
     Photo(PhotoError),
 }
@@ -79,6 +87,7 @@ impl Fault {
             Self::Format | Self::DocumentNumber(_) => "format",
             Self::Unknown => "unknown",
             Self::Ambiguous => "ambiguous",
+            Self::Backwards => "backwards",
             Self::Photo(PhotoError::Empty) => "empty",
             Self::Photo(PhotoError::TooLarge) => "too-large",
             Self::Photo(PhotoError::Unsupported) => "unsupported",

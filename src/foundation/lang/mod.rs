@@ -129,6 +129,26 @@ impl Lang {
         local.strftime(self.texts().time_format).to_string()
     }
 
+    /// A period, which ends before `until`, as people in `zone` read it.
+    #[must_use]
+    pub fn period(
+        self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        zone: &TimeZone,
+    ) -> String {
+        let t = self.texts();
+        let bounds = [(t.report_since, since), (t.report_until, until)];
+        let bounds = bounds.map(|(word, bound)| {
+            let time = bound.map(|time| self.time(time, zone));
+            time.map(|time| format!("{word} {time}"))
+        });
+        match bounds {
+            [None, None] => t.report_always.to_owned(),
+            bounds => bounds.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        }
+    }
+
     /// The line under the chart's title: how many people, and when they were counted.
     #[must_use]
     pub fn chart_subtitle(self, total: u64, as_of: Timestamp, zone: &TimeZone) -> String {
