@@ -1,10 +1,7 @@
 //! A decorator around every store: it lets no call through until the store is known to hold the register that the key
 //! file belongs to, and measures latency and outcome of every call.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -12,14 +9,14 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::{
-    Boards, Claim, Daily, Inserted, Recent, Records, Register, Session, Sessions, Snapshot,
+    Boards, Claim, Daily, Inserted, Recent, Records, Register, Scope, Session, Sessions, Snapshot,
     Snapshots, Store, StoreError,
 };
 use crate::{
-    domain::city::CityCode,
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::seal::{KeyId, Tag},
+    foundation::telemetry,
 };
 
 /// Timeout for admission, where a call meets a store that has been unavailable since the start.
@@ -125,13 +122,16 @@ impl Guard {
         operation: &'static str,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        // `OnceCell` runs one initialiser at a time: without this timeout callers would queue behind each failed
-        // attempt.
-        let admitted = tokio::time::timeout(ADMISSION, self.admit()).await;
-        admitted.unwrap_or_else(|_| {
-            Err(StoreError::Unavailable("it is away since the start".into()))
-        })?;
-        measured(operation, call).await
+        let passing = async {
+            // `OnceCell` runs one initialiser at a time: without this timeout callers would queue behind each failed
+            // attempt.
+            let admitted = tokio::time::timeout(ADMISSION, self.admit()).await;
+            admitted.unwrap_or_else(|_| {
+                Err(StoreError::Unavailable("it is away since the start".into()))
+            })?;
+            call.await
+        };
+        measured(operation, passing).await
     }
 }
 
@@ -143,21 +143,14 @@ async fn measured<T>(
     operation: &'static str,
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    let begun = Instant::now();
-    let result = call.await;
-    let outcome = match &result {
-        Ok(_) => "ok",
-        Err(StoreError::Unavailable(_)) => "unavailable",
-        Err(StoreError::Uncertain(_)) => "uncertain",
-        Err(StoreError::Corrupt(_) | StoreError::ForeignKeys | StoreError::Unusable(_)) => {
-            "corrupt"
-        }
+    let failure = |error: &StoreError| match error {
+        StoreError::Unavailable(_) => "unavailable",
+        StoreError::Uncertain(_) => "uncertain",
+        StoreError::Corrupt(_) => "corrupt",
+        StoreError::ForeignKeys | StoreError::Unusable(_) => "refused",
     };
-    metrics::histogram!(
-        "padron_store_operation_duration_seconds", "operation" => operation, "outcome" => outcome
-    )
-    .record(begun.elapsed());
-    result
+    let histogram = "padron_store_operation_duration_seconds";
+    telemetry::measured(histogram, operation, failure, call).await
 }
 
 #[async_trait]
@@ -181,8 +174,8 @@ impl Records for Guard {
 
 #[async_trait]
 impl Snapshots for Guard {
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
-        self.pass("rows", self.store.rows(city)).await
+    async fn rows(&self, scope: &Scope) -> Result<Snapshot, StoreError> {
+        self.pass("rows", self.store.rows(scope)).await
     }
 
     async fn totals(&self) -> Result<Counted, StoreError> {

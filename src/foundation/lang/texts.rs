@@ -254,6 +254,16 @@ texts! {
         "El formulario no llegó completo: idempotency_key es de 8 a 128 caracteres ASCII visibles. Envíelo otra vez.",
         "The form did not arrive complete: idempotency_key is 8 to 128 visible ASCII characters. Send it again.";
 
+    error_since_format:
+        "La fecha «desde» (since) es un día, como 2026-11-24, o una hora, como 2026-11-24T08:00:00-05:00; de 1970 a 9999.",
+        "The first date (since) is a day, like 2026-11-24, or a time, like 2026-11-24T08:00:00-05:00; from 1970 to 9999.";
+    error_until_format:
+        "La fecha «hasta» (until) es un día, como 2026-11-24, o una hora, como 2026-11-24T08:00:00-05:00; de 1970 a 9999.",
+        "The last date (until) is a day, like 2026-11-24, or a time, like 2026-11-24T08:00:00-05:00; from 1970 to 9999.";
+    error_until_backwards:
+        "La fecha «hasta» (until) no puede ser anterior a la fecha «desde» (since).",
+        "The last date (until) cannot be before the first (since).";
+
     // Problems: a title and what to do.
     problem_home: "Ir al formulario de registro", "Go to the registration form";
     problem_staff_home: "Ir al panel del personal", "Go to the staff dashboard";
@@ -323,6 +333,7 @@ texts! {
     problem_staff_city:
         "Vuelva al panel y elija la ciudad en la lista.",
         "Go back to the dashboard and choose the city from the list.";
+    problem_staff_period_title: "Revise las fechas", "Check the dates";
     problem_staff_internal:
         "Espere un minuto e intente otra vez. Si se repite, avise a quien administra el sistema.",
         "Wait a minute and try again. If it happens again, tell the system's administrator.";
@@ -339,6 +350,15 @@ texts! {
     report_filter: "Filtro", "Filter";
     report_all_cities: "Todas las ciudades", "All cities";
     report_instance: "Instancia", "Instance";
+    report_sheet_people: "Personas", "People";
+    report_period: "Registradas", "Registered";
+    report_always: "desde el comienzo", "since the beginning";
+    report_since: "desde el", "from";
+    report_until: "hasta antes del", "until before";
+    report_page: "Página", "Page";
+    report_page_of: "de", "of";
+    // As spreadsheet programs spell it: day, month, year, hour, minute.
+    report_time_format: "dd/mm/yyyy hh:mm", "yyyy-mm-dd hh:mm";
     column_number: "N.º", "No.";
     column_reference: "Referencia", "Reference";
     column_name: "Nombre", "Name";
@@ -527,7 +547,7 @@ mod tests {
                     && !["problem_home", "problem_staff_home", "problem_request"].contains(&field.0)
         };
         let sentences: Vec<_> = Texts::ALL.iter().filter(sentence).collect();
-        assert_eq!(sentences.len(), 54);
+        assert_eq!(sentences.len(), 57);
         for (field, es, en) in sentences {
             assert!(es.ends_with('.') && en.ends_with('.'), "{field}");
             assert_ne!(es, en, "{field} is not translated");
@@ -537,7 +557,9 @@ mod tests {
     #[test]
     fn the_summary_tab_fits_the_limit_of_a_workbook() {
         for texts in [Texts::ES, Texts::EN] {
-            assert!(texts.report_sheet_summary.chars().count() <= 31);
+            for name in [texts.report_sheet_summary, texts.report_sheet_people] {
+                assert!(name.chars().count() <= 20, "room for a number");
+            }
         }
     }
 }

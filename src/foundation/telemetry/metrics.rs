@@ -166,7 +166,10 @@ pub const METRICS: &[Metric] = &[
                     "ping",
                 ],
             ),
-            label("outcome", &["ok", "unavailable", "uncertain", "corrupt"]),
+            label(
+                "outcome",
+                &["ok", "unavailable", "uncertain", "corrupt", "refused"],
+            ),
         ],
         "Calls of the record store",
     ),
@@ -176,7 +179,7 @@ pub const METRICS: &[Metric] = &[
             label("operation", &["put", "open", "remove", "ping"]),
             label(
                 "outcome",
-                &["ok", "unavailable", "late", "missing", "corrupt"],
+                &["ok", "unavailable", "late", "missing", "corrupt", "refused"],
             ),
         ],
         "Calls of the photo store",

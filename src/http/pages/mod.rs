@@ -305,7 +305,7 @@ pub(super) fn problem(
         (
             "/staff",
             t.problem_staff_home,
-            sentences::for_staff(problem.kind, t),
+            sentences::for_staff(problem, lang),
         )
     } else {
         (

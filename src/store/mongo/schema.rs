@@ -3,8 +3,8 @@
 //! Created by whichever replica comes first; idempotent.
 
 use mongodb::{
-    Database, IndexModel,
-    bson::{Document, doc},
+    Collection, Database, IndexModel,
+    bson::{Document, RawDocumentBuf, doc},
     error::{Error, ErrorKind},
     options::IndexOptions,
 };
@@ -28,6 +28,7 @@ pub(super) const BY_CITY: &str = "registrations_city_id";
 /// The index that serves counts by time.
 pub(super) const BY_TIME: &str = "registrations_registered_at";
 
+const NAMESPACE_NOT_FOUND: i32 = 26;
 const NAMESPACE_EXISTS: i32 = 48;
 const INDEX_CONFLICTS: [i32; 2] = [85, 86];
 
@@ -146,6 +147,19 @@ async fn make_collection(
             database.run_command(modify).await.map(drop)
         }
         made => made,
+    }
+}
+
+/// Whether every index of the registrations is there.
+pub(super) async fn is_indexed(registrations: &Collection<RawDocumentBuf>) -> Result<bool, Error> {
+    match registrations.list_index_names().await {
+        Ok(found) => Ok(indexes()
+            .iter()
+            .all(|(name, ..)| found.iter().any(|found| found == name))),
+        Err(error) if matches!(&*error.kind, ErrorKind::Command(refused) if refused.code == NAMESPACE_NOT_FOUND) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 
