@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{ASSETS, page, views::Page};
 use crate::{
-    foundation::lang::{Lang, Texts},
+    foundation::lang::Texts,
     http::negotiate::Language,
 };
 
