@@ -26,6 +26,10 @@ ci:
 bench:
     cargo bench
 
+# Pictures of printed reports for docs/screens/; .ci/tools installs what it needs.
+screens:
+    PADRON_SCREENS=$PWD/docs/screens cargo test --test e2e -- --ignored print
+
 # Ten thousand made-up people in data/.
 seed:
     cargo run --release -- seed --count 10000

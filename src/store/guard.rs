@@ -10,11 +10,10 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::{
-    Boards, Claim, Inserted, Records, Register, Session, Sessions, Snapshot, Snapshots, Store,
-    StoreError,
+    Boards, Claim, Inserted, Records, Register, Scope, Session, Sessions, Snapshot, Snapshots,
+    Store, StoreError,
 };
 use crate::{
-    domain::city::CityCode,
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::seal::{KeyId, Tag},
@@ -210,8 +209,8 @@ impl Records for Guard {
 
 #[async_trait]
 impl Snapshots for Guard {
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
-        self.pass("rows", self.store.rows(city)).await
+    async fn rows(&self, scope: &Scope) -> Result<Snapshot, StoreError> {
+        self.pass("rows", self.store.rows(scope)).await
     }
 
     async fn totals(&self) -> Result<Counted, StoreError> {

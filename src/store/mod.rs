@@ -20,8 +20,8 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
-    domain::city::CityCode,
-    domain::registration::{Envelope, PhotoKey, Reference, Registration},
+    domain::city::{CityCode, CityOrder},
+    domain::registration::{Envelope, Period, PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::{
         path::local_path,
@@ -104,6 +104,17 @@ pub struct Claim {
     pub key: KeyId,
 }
 
+/// Which rows of the store, and the order of their cities; by default all, by code.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// Only this city; all when `None`.
+    pub city: Option<CityCode>,
+    /// Only those who registered then.
+    pub period: Period,
+    /// Which city's rows come first.
+    pub order: CityOrder,
+}
+
 /// A consistent read snapshot of the store.
 pub struct Snapshot {
     /// Which of two snapshots is later: the one with the greater number.
@@ -112,8 +123,8 @@ pub struct Snapshot {
     pub as_of: Timestamp,
     /// Registrations per city; cities without any are absent.
     pub counts: BTreeMap<CityCode, u64>,
-    /// The rows that `counts` counts, in order of (city, id), in blocks of 1 to [`BLOCK_ROWS`] rows. The channel is
-    /// bounded: a slow reader slows the store down (backpressure), and dropping the receiver stops the reading. It
+    /// The rows that `counts` counts, city after city in the order of the scope, each city's in order of id, in blocks
+    /// of 1 to [`BLOCK_ROWS`] rows. The channel is bounded: a slow reader slows the store down (backpressure), and dropping the receiver stops the reading. It
     /// closes after the last row or after the first error.
     pub blocks: mpsc::Receiver<Result<Vec<Row>, StoreError>>,
 }
@@ -160,9 +171,8 @@ pub trait Records: Send + Sync + 'static {
 /// erasure and depends on no wall clock that anybody may set.
 #[async_trait]
 pub trait Snapshots: Send + Sync + 'static {
-    /// The rows of one city or of all in one snapshot, taken after the call; later writes are in neither the counts
-    /// nor the rows.
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError>;
+    /// The rows of `scope` in one snapshot, taken after the call; later writes are in neither the counts nor the rows.
+    async fn rows(&self, scope: &Scope) -> Result<Snapshot, StoreError>;
 
     /// Registrations per city in one snapshot, taken after the call, as [`Snapshots::rows`] counts them.
     async fn totals(&self) -> Result<Counted, StoreError>;

@@ -11,7 +11,7 @@ use padron::{
     domain::totals::Totals,
     foundation::seal::Keyring,
     store::{
-        Admission, Boards, Expected, Guard, Inserted, Recall, Records, Session, Sessions,
+        Admission, Boards, Expected, Guard, Inserted, Recall, Records, Scope, Session, Sessions,
         Snapshots, Store, StoreError,
     },
 };
@@ -51,7 +51,7 @@ async fn a_store_sealed_with_another_key_file_answers_nothing_else() {
     foreign(other.insert(&registration(2)).await, "insert");
     foreign(other.find(one.reference).await, "find");
     foreign(other.erase(one.reference).await, "erase");
-    foreign(other.rows(None).await.map(drop), "rows");
+    foreign(other.rows(&Scope::default()).await.map(drop), "rows");
     foreign(other.totals().await, "totals");
     foreign(other.unnamed(&[photo_key(7)]).await, "unnamed");
     foreign(other.board(0).await, "board");
@@ -83,7 +83,10 @@ async fn a_store_sealed_with_another_key_file_answers_nothing_else() {
     }
 
     // Nothing is changed, and whoever has the right keys is not disturbed.
-    assert_eq!(read(own.rows(None).await.unwrap()).await.len(), 1);
+    assert_eq!(
+        read(own.rows(&Scope::default()).await.unwrap()).await.len(),
+        1
+    );
     assert_eq!(own.board(0).await.unwrap(), None);
     let found = own.session(&session.tag, time(0)).await.unwrap();
     assert_eq!(found, Some(session));

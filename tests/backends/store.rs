@@ -37,6 +37,8 @@ macro_rules! every_case {
                 an_empty_store_has_no_rows,
                 thousands_come_whole_in_order_of_city_and_id,
                 one_city_is_counted_and_read_alone,
+                a_period_is_counted_and_read_alone,
+                cities_come_in_the_order_that_is_asked_for,
                 an_unknown_city_is_empty,
                 what_is_written_later_is_in_neither_counts_nor_rows,
                 a_reader_that_leaves_early_does_no_harm,

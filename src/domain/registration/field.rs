@@ -21,8 +21,14 @@ pub enum Field {
     DocumentNumber,
     /// An e-mail address.
     Email,
+    /// Whether the person agrees to the privacy notice.
+    Consent,
     /// The key that makes a repeated request harmless.
     IdempotencyKey,
+    /// The first day of a report.
+    Since,
+    /// The last day of a report.
+    Until,
 }
 
 impl Field {
@@ -36,7 +42,10 @@ impl Field {
             Self::DocumentType => "document_type",
             Self::DocumentNumber => "document_number",
             Self::Email => "email",
+            Self::Consent => "consent",
             Self::IdempotencyKey => "idempotency_key",
+            Self::Since => "since",
+            Self::Until => "until",
         }
     }
 }
@@ -62,6 +71,8 @@ pub enum Fault {
     Unknown,
     /// Several cities have this name.
     Ambiguous,
+    /// It is a period's end, which does not come after its beginning.
+    Backwards,
     /// The photo cannot be taken.
     Photo(PhotoError),
 }
@@ -79,6 +90,7 @@ impl Fault {
             Self::Format | Self::DocumentNumber(_) => "format",
             Self::Unknown => "unknown",
             Self::Ambiguous => "ambiguous",
+            Self::Backwards => "backwards",
             Self::Photo(PhotoError::Empty) => "empty",
             Self::Photo(PhotoError::TooLarge) => "too-large",
             Self::Photo(PhotoError::Unsupported) => "unsupported",

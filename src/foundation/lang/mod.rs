@@ -7,7 +7,7 @@
 mod texts;
 
 use jiff::{Timestamp, tz::TimeZone};
-pub use texts::Texts;
+pub use texts::{NOTICE, Texts};
 
 use crate::foundation::accept::choices;
 
@@ -127,6 +127,26 @@ impl Lang {
     pub fn time(self, time: Timestamp, zone: &TimeZone) -> String {
         let local = time.to_zoned(zone.clone());
         local.strftime(self.texts().time_format).to_string()
+    }
+
+    /// A period, which ends before `until`, as people in `zone` read it.
+    #[must_use]
+    pub fn period(
+        self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        zone: &TimeZone,
+    ) -> String {
+        let t = self.texts();
+        let bounds = [(t.report_since, since), (t.report_until, until)];
+        let bounds = bounds.map(|(word, bound)| {
+            let time = bound.map(|time| self.time(time, zone));
+            time.map(|time| format!("{word} {time}"))
+        });
+        match bounds {
+            [None, None] => t.report_always.to_owned(),
+            bounds => bounds.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        }
     }
 
     /// The line under the chart's title: how many people, and when they were counted.

@@ -8,7 +8,8 @@ use askama::Template;
 use crate::{
     domain::registration::DocumentType,
     foundation::lang::{Lang, Texts},
-    http::pages::sentences::document_type,
+    http::pages::{qr::Code, sentences::document_type},
+    http::state::Office,
 };
 
 /// The addresses of the embedded files, each with its content's hash in the name.
@@ -33,6 +34,8 @@ pub(super) struct Page<'a> {
     pub(super) path: &'a str,
     /// The embedded files.
     pub(super) assets: &'a Assets,
+    /// Who keeps the data, on the pages of citizens.
+    pub(super) office: Option<&'a Office>,
 }
 
 impl<'a> Page<'a> {
@@ -44,6 +47,7 @@ impl<'a> Page<'a> {
             t: lang.texts(),
             path,
             assets,
+            office: None,
         }
     }
 }
@@ -81,14 +85,16 @@ pub(super) struct CityChoice<'a> {
     pub(super) label: &'a str,
 }
 
-/// `GET /`, and the answer to a refused `POST /registrations` of a browser.
+/// `GET /`, and `GET /drafts/{id}`.
 #[derive(Debug, Template)]
 #[template(path = "form.html")]
 pub(super) struct FormPage<'a> {
-    /// What every page has; its path is `/` even for a refused form.
+    /// What every page has.
     pub(super) page: Page<'a>,
     /// The typed values.
     pub(super) values: FormValues<'a>,
+    /// What the summary of the errors is called.
+    pub(super) heading: &'a str,
     /// Empty on the first view; at most one per field.
     pub(super) errors: &'a [FormError<'a>],
     /// The reference of an earlier sending of this form, when that was kept and not this one.
@@ -98,9 +104,25 @@ pub(super) struct FormPage<'a> {
     pub(super) suggestions: &'a [CityChoice<'a>],
     /// The idempotency key: kept for a retry after a failure, new after a reused key.
     pub(super) idempotency_key: &'a str,
+    /// The number of the draft that it is.
+    pub(super) draft: Option<&'a str>,
+    /// Whether the draft has a photo.
+    pub(super) has_photo: bool,
+    /// Whether the person agreed to the notice.
+    pub(super) consents: bool,
+    /// The version of the notice that is shown.
+    pub(super) notice: &'a str,
 }
 
 impl FormPage<'_> {
+    fn office_name(&self) -> Option<&str> {
+        self.page.office?.name.as_deref()
+    }
+
+    fn office_contact(&self) -> Option<&str> {
+        self.page.office?.contact.as_deref()
+    }
+
     fn error(&self, field: &str) -> Option<&str> {
         let found = self
             .errors
@@ -118,6 +140,24 @@ impl FormPage<'_> {
     }
 }
 
+/// The answers once more, before they are sent.
+#[derive(Debug, Template)]
+#[template(path = "check.html")]
+pub(super) struct CheckPage<'a> {
+    /// What every page has.
+    pub(super) page: Page<'a>,
+    /// The number of the draft.
+    pub(super) draft: &'a str,
+    /// As typed.
+    pub(super) name: &'a str,
+    /// `name, department`.
+    pub(super) city: &'a str,
+    /// Its type and number, or that there is none.
+    pub(super) document: &'a str,
+    /// As typed, or that there is none.
+    pub(super) email: &'a str,
+}
+
 /// The confirmation, a public address: it holds no personal data.
 #[derive(Debug, Template)]
 #[template(path = "registered.html")]
@@ -126,6 +166,10 @@ pub(super) struct RegisteredPage<'a> {
     pub(super) page: Page<'a>,
     /// As people write it: `K7QM-3XPD`.
     pub(super) reference: &'a str,
+    /// Its own address.
+    pub(super) address: &'a str,
+    /// The QR code of that address.
+    pub(super) code: Option<Code>,
     /// `name, department`.
     pub(super) city: &'a str,
     /// As [`Lang::time`] writes it.
@@ -219,10 +263,15 @@ mod tests {
                 name,
                 ..FormValues::default()
             },
+            heading: Texts::ES.form_error_title,
             errors,
             kept: None,
             suggestions,
             idempotency_key: "0123456789abcdef",
+            draft: None,
+            has_photo: false,
+            consents: false,
+            notice: "2026-01-01",
         }
         .render()
         .expect("a template writes to a string")
@@ -246,6 +295,7 @@ mod tests {
         assert!(html.contains("<title>Error: "));
         assert!(html.contains(&format!("<a href=\"#name\">{message}</a>")));
         assert_eq!(html.matches(message).count(), 2);
+        assert!(html.contains(&format!("<span>Error:</span> {message}</p>")));
         assert!(html.contains("aria-describedby=\"name-hint name-error\" aria-invalid=\"true\""));
         assert!(html.contains(Texts::ES.form_photo_again));
         assert!(
@@ -278,12 +328,15 @@ mod tests {
             .collect();
         let contract = [
             "idempotency_key",
+            "notice",
+            "step",
             "name",
             "city",
             "photo",
             "document_type",
             "document_number",
             "email",
+            "consent",
         ];
         assert_eq!(sent, contract);
         assert!(html.contains("action=\"/registrations?lang=es&amp;keyed=1\""));
@@ -291,7 +344,15 @@ mod tests {
 
     #[test]
     fn pages_carry_nothing_that_a_strict_policy_blocks() {
-        for file in ["base", "form", "registered", "sign_in", "staff", "problem"] {
+        for file in [
+            "base",
+            "form",
+            "check",
+            "registered",
+            "sign_in",
+            "staff",
+            "problem",
+        ] {
             let path = format!("{}/templates/{file}.html", env!("CARGO_MANIFEST_DIR"));
             let source = std::fs::read_to_string(path).expect("the template exists");
             for banned in [

@@ -49,13 +49,12 @@ use self::{
     rows::{BLOCKS_AHEAD, Moment},
 };
 use crate::{
-    domain::city::CityCode,
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::seal::Tag,
     store::{
-        Boards, Cause, Claim, Inserted, Records, Register, Session, Sessions, Snapshot, Snapshots,
-        Store, StoreError,
+        Boards, Cause, Claim, Inserted, Records, Register, Scope, Session, Sessions, Snapshot,
+        Snapshots, Store, StoreError,
     },
 };
 
@@ -323,9 +322,10 @@ impl Records for Mongo {
 
 #[async_trait]
 impl Snapshots for Mongo {
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
+    async fn rows(&self, scope: &Scope) -> Result<Snapshot, StoreError> {
+        let scope = scope.clone();
         let begin = move |at: Collections| async move {
-            rows::moment(&at.registrations, city, COUNTING).await
+            rows::moment(at.registrations, &scope, COUNTING).await
         };
         let moment = self.run(COUNTING, StoreError::Unavailable, begin).await;
         let Moment {

@@ -28,14 +28,13 @@ use self::{
     writer::Writer,
 };
 use crate::{
-    domain::city::CityCode,
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::clock::now,
     foundation::seal::Tag,
     store::{
-        Boards, Cause, Claim, Inserted, Records, Register, Session, Sessions, Snapshot, Snapshots,
-        Store, StoreError,
+        Boards, Cause, Claim, Inserted, Records, Register, Scope, Session, Sessions, Snapshot,
+        Snapshots, Store, StoreError,
     },
 };
 
@@ -170,8 +169,8 @@ impl Records for Sqlite {
 
 #[async_trait]
 impl Snapshots for Sqlite {
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
-        let file = self.file.clone();
+    async fn rows(&self, scope: &Scope) -> Result<Snapshot, StoreError> {
+        let (file, scope) = (self.file.clone(), scope.clone());
         let as_of = now();
         if self.readers.is_closed() {
             return Err(closed());
@@ -181,7 +180,7 @@ impl Snapshots for Sqlite {
         tokio::task::spawn_blocking(move || {
             let sent = blocks.clone();
             let sending = file.is_still_there().and_then(|()| {
-                send_rows(file.path(), city, counted, &blocks).map_err(unavailable_or_corrupt)
+                send_rows(file.path(), &scope, counted, &blocks).map_err(unavailable_or_corrupt)
             });
             if let Err(error) = sending {
                 // Fails only when the report has dropped its receiver.
@@ -206,7 +205,10 @@ impl Snapshots for Sqlite {
         let as_of = now();
         let counting = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
-            Ok((sequence(&transaction)?, counts(&transaction, None)?))
+            Ok((
+                sequence(&transaction)?,
+                counts(&transaction, &Scope::default())?,
+            ))
         };
         let (sequence, counts) = self.read(counting).await?;
         Ok(Counted {
