@@ -9,7 +9,7 @@ mod guard;
 mod mongo;
 mod sqlite;
 
-pub use self::guard::{Admission, Expected, Guard};
+pub use self::guard::{Admission, Expected, Guard, Recall};
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, sync::Arc};
 
