@@ -420,5 +420,5 @@ async fn measured<T>(
         PhotosError::Foreign => "refused",
     };
     let histogram = "padron_photos_operation_duration_seconds";
-    telemetry::measured(histogram, operation, failure, call).await
+    telemetry::measured(histogram, operation, failure, Box::pin(call)).await
 }

@@ -37,6 +37,7 @@ use crate::{
         memory::UploadMemory,
         state::{AppState, Office},
     },
+    store::StoreError,
 };
 
 /// Concurrency limit of reports; each pins a read snapshot of the store and takes a few MiB.
@@ -227,11 +228,15 @@ async fn announce(config: &Config, app: &AppState, first_start: bool) -> anyhow:
         app.origin
     );
     if first_start {
-        let code = app.access.sign_in_code(now()).await?;
-        eprintln!(
-            "  staff sign in  {}/staff/sign-in?code={code} (once, within a day)",
-            app.origin
-        );
+        match app.access.sign_in_code(now()).await {
+            Ok(code) => eprintln!(
+                "  staff sign in  {}/staff/sign-in?code={code} (once, within a day)",
+                app.origin
+            ),
+            // It waits for the photo store, as is told below.
+            Err(StoreError::Unavailable(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         eprintln!(
             "  admin token    {} (for every other time)",
             admin_token_path(config).display()

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -38,17 +39,27 @@ pub struct Admission {
 pub enum Expected {
     /// Any; in one that holds none yet, a new one is created.
     Any,
+    /// Any that is there: photos of one are here, and in a store that holds none it is lost.
+    Existing,
     /// This one, whose keys or photos are here; a store that holds none has lost it.
     This(Uuid),
     /// This one, or none yet: it is being copied here.
     CopyOf(Uuid),
+    /// Not known yet, because whoever can tell does not answer: one that is there is admitted, and none is created
+    /// before [`Recall`] has answered.
+    Unknown,
 }
+
+/// Asks again which register a store must hold, where that was [`Expected::Unknown`]. It is dropped with the call
+/// that waits for it.
+pub type Recall = Box<dyn Fn() -> BoxFuture<'static, Result<Expected, StoreError>> + Send + Sync>;
 
 /// A store behind an admission check, which is made once: at the start, or at the first call that reaches a store
 /// that was unavailable then.
 pub struct Guard {
     store: Arc<dyn Store>,
     admission: Admission,
+    recall: Option<Recall>,
     admitted: OnceCell<Register>,
 }
 
@@ -59,7 +70,17 @@ impl Guard {
         Self {
             store,
             admission,
+            recall: None,
             admitted: OnceCell::new(),
+        }
+    }
+
+    /// With whom to ask while the register is [`Expected::Unknown`].
+    #[must_use]
+    pub fn recalling(self, recall: Recall) -> Self {
+        Self {
+            recall: Some(recall),
+            ..self
         }
     }
 
@@ -76,9 +97,23 @@ impl Guard {
     async fn ask(&self) -> Result<Register, StoreError> {
         let own = &self.admission;
         let known = measured("register", self.store.register()).await?;
-        let id = match (&known, own.register) {
+        let expected = match (&known, own.register, &self.recall) {
+            (None, Expected::Unknown, Some(recall)) => recall().await?,
+            (_, expected, _) => expected,
+        };
+        let id = match (&known, expected) {
             (Some(known), _) => known.id,
             (None, Expected::Any) => Uuid::new_v4(),
+            (None, Expected::Unknown) => {
+                return Err(StoreError::Unavailable(
+                    "it is empty, and nobody can tell yet whether a register was here".into(),
+                ));
+            }
+            (None, Expected::Existing) => {
+                return Err(unusable(
+                    "it is empty, but photos of a register are here; restore the records from their backup",
+                ));
+            }
             (None, Expected::CopyOf(id)) => id,
             (None, Expected::This(_)) => {
                 return Err(unusable(
@@ -90,7 +125,7 @@ impl Guard {
             if !known.keyring.matches(&own.keyring) {
                 return Err(StoreError::ForeignKeys);
             }
-            if let Expected::This(id) | Expected::CopyOf(id) = own.register
+            if let Expected::This(id) | Expected::CopyOf(id) = expected
                 && id != known.id
             {
                 return Err(unusable(

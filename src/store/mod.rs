@@ -9,7 +9,7 @@ mod guard;
 mod mongo;
 mod sqlite;
 
-pub use self::guard::{Admission, Expected, Guard};
+pub use self::guard::{Admission, Expected, Guard, Recall};
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, sync::Arc};
 
@@ -119,7 +119,7 @@ pub struct Scope {
 pub struct Snapshot {
     /// Which of two snapshots is later: the one with the greater number.
     pub sequence: u64,
-    /// When it was taken, by the store's own clock, which all replicas share; never later than the snapshot itself.
+    /// When it was taken, by the clock of the store's server, or of this machine where the store is a file; never later than the snapshot itself.
     pub as_of: Timestamp,
     /// Registrations per city; cities without any are absent.
     pub counts: BTreeMap<CityCode, u64>,

@@ -11,8 +11,8 @@ use padron::{
     domain::totals::Totals,
     foundation::seal::Keyring,
     store::{
-        Admission, Boards, Expected, Guard, Inserted, Records, Scope, Session, Sessions, Snapshots,
-        Store, StoreError,
+        Admission, Boards, Expected, Guard, Inserted, Recall, Records, Scope, Session, Sessions,
+        Snapshots, Store, StoreError,
     },
 };
 use testkit::{Call, FailingStore, Fault};
@@ -165,6 +165,50 @@ async fn an_empty_store_is_not_taken_for_a_register_that_is_known() {
     }
     let any = expecting(&store, Expected::Any);
     assert_eq!(any.admit().await.unwrap().id, id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_store_is_not_begun_before_it_is_known_that_none_was_lost() {
+    let id = Uuid::from_u128(7);
+    for answer in [Expected::Any, Expected::Existing, Expected::This(id)] {
+        let (store, _folder) = sqlite_file().await;
+        let mut away = 2;
+        let asked = std::sync::Mutex::new(move || {
+            away -= i32::from(away > 0);
+            if away > 0 {
+                return Err(StoreError::Unavailable("the photo store is away".into()));
+            }
+            Ok(answer)
+        });
+        let recall: Recall = Box::new(move || {
+            let answer = (asked.lock().unwrap())();
+            Box::pin(async move { answer })
+        });
+        let guard = expecting(&store, Expected::Unknown).recalling(recall);
+        let early = guard.insert(&registration(1)).await;
+        assert!(
+            matches!(early, Err(StoreError::Unavailable(_))),
+            "{early:?}"
+        );
+        assert_eq!(store.register().await.unwrap(), None, "nothing is begun");
+        let later = guard.insert(&registration(1)).await;
+        if answer == Expected::Any {
+            assert_eq!(later.unwrap(), Inserted::New);
+            // One that is there needs nobody to tell.
+            let other = expecting(&store, Expected::Unknown);
+            other.admit().await.unwrap();
+            continue;
+        }
+        unusable(later, "it is empty");
+        assert_eq!(store.register().await.unwrap(), None, "nothing is begun");
+    }
+    let (store, _folder) = sqlite_file().await;
+    let nobody = expecting(&store, Expected::Unknown).admit().await;
+    assert!(
+        matches!(nobody, Err(StoreError::Unavailable(_))),
+        "{nobody:?}"
+    );
+    assert_eq!(store.register().await.unwrap(), None, "nothing is begun");
 }
 
 #[tokio::test(flavor = "multi_thread")]

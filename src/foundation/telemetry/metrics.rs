@@ -287,13 +287,13 @@ pub const METRICS: &[Metric] = &[
     ),
     counter(
         "padron_log_lines_dropped_total",
-        &[label("reason", &["unread", "failed"])],
-        "Log lines that standard output did not get: unread when too many waited, failed when it took none",
+        &[label("reason", &["unread", "audit", "failed"])],
+        "Log lines that standard output did not get: unread when too many waited, audit when these were audit lines, failed when it took none",
     ),
     counter(
         "padron_loki_lines_dropped_total",
-        &[label("reason", &["overflow", "undelivered"])],
-        "Log lines that Loki did not get: overflow when too many waited, undelivered when given up after retries",
+        &[label("reason", &["overflow", "audit", "undelivered"])],
+        "Log lines that Loki did not get: overflow when too many waited, audit when these were audit lines, undelivered when given up after retries",
     ),
     counter(
         "padron_loki_push_failures_total",
