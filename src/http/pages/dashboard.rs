@@ -63,8 +63,8 @@ impl Listing {
         for (name, known) in known {
             let value = if name == key { value } else { known };
             if !value.is_empty() {
-                let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
-                address.push_str(&format!("&{name}={value}"));
+                address.extend(["&", name, "="]);
+                address.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
             }
         }
         address
