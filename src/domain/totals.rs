@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::city::CityCode;
+use crate::domain::city::{CityCode, DepartmentCode};
 
 /// What one snapshot of the store counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,18 +102,41 @@ impl Totals {
         self.cities.values().map(|city| city.count).sum()
     }
 
+    /// When every city was counted last: the time of the oldest count in it, `None` when there is none.
+    #[must_use]
+    pub fn complete_as_of(&self) -> Option<Timestamp> {
+        self.cities.values().map(|city| city.as_of).min()
+    }
+
     /// Cities with at least one registration, largest first, equal ones in order of code.
     #[must_use]
     pub fn largest_first(&self) -> Vec<(CityCode, u64)> {
-        let mut cities: Vec<_> = self
-            .cities
-            .iter()
-            .map(|(&code, city)| (code, city.count))
-            .filter(|&(_, count)| count > 0)
-            .collect();
-        cities.sort_by_key(|&(code, count)| (std::cmp::Reverse(count), code));
+        largest_first(self.cities.iter().map(|(&code, city)| (code, city.count)))
+    }
+
+    /// Those of one department.
+    #[must_use]
+    pub fn largest_of(&self, department: DepartmentCode) -> Vec<(CityCode, u64)> {
+        let mut cities = self.largest_first();
+        cities.retain(|(code, _)| code.department() == department);
         cities
     }
+
+    /// Departments with at least one registration, as [`Totals::largest_first`] has the cities.
+    #[must_use]
+    pub fn departments(&self) -> Vec<(DepartmentCode, u64)> {
+        let mut sums = BTreeMap::<_, u64>::new();
+        for (code, city) in &self.cities {
+            *sums.entry(code.department()).or_default() += city.count;
+        }
+        largest_first(sums.into_iter())
+    }
+}
+
+fn largest_first<C: Copy + Ord>(counts: impl Iterator<Item = (C, u64)>) -> Vec<(C, u64)> {
+    let mut counts: Vec<_> = counts.filter(|&(_, count)| count > 0).collect();
+    counts.sort_by_key(|&(code, count)| (std::cmp::Reverse(count), code));
+    counts
 }
 
 #[cfg(test)]
@@ -148,12 +171,57 @@ mod tests {
     }
 
     #[test]
+    fn a_department_has_the_sum_of_its_cities() {
+        let counts = [
+            ("05001", 3),
+            ("05002", 4),
+            ("11001", 6),
+            ("76001", 7),
+            ("91001", 0),
+        ];
+        let counts = counts.map(|(code, count)| (code.parse().unwrap(), count));
+        let totals = Totals::first(&Counted {
+            counts: counts.into(),
+            ..counted(1, None, &[])
+        });
+        let departments = totals.departments();
+        let named: Vec<_> = departments
+            .iter()
+            .map(|(code, n)| (code.as_str(), *n))
+            .collect();
+        assert_eq!(named, [("05", 7), ("76", 7), ("11", 6)]);
+        for (code, sum) in departments {
+            let cities = totals.largest_of(code);
+            assert_eq!(cities.iter().map(|(_, count)| count).sum::<u64>(), sum);
+            assert!(cities.iter().all(|(city, _)| city.department() == code));
+            assert!(cities.is_sorted_by_key(|&(_, count)| std::cmp::Reverse(count)));
+        }
+    }
+
+    #[test]
     fn a_city_that_a_report_no_longer_finds_falls_to_zero() {
         let totals = Totals::first(&counted(10, None, &[(1, 5), (2, 7)]));
         let next = totals.merge(&counted(20, None, &[(2, 7)]));
         assert_eq!(next.largest_first(), [(code(2), 7)]);
         let next = totals.merge(&counted(20, Some(1), &[]));
         assert_eq!(next.largest_first(), [(code(2), 7)]);
+    }
+
+    #[test]
+    fn a_report_of_one_city_is_no_count_of_every_city() {
+        let second = |second| Timestamp::from_second(second).ok();
+        assert_eq!(
+            Totals::first(&counted(10, None, &[])).complete_as_of(),
+            None
+        );
+        let totals = Totals::first(&counted(10, None, &[(1, 5), (2, 7)]));
+        let one = totals.merge(&counted(20, Some(1), &[(1, 6)]));
+        assert_eq!(
+            (one.complete_as_of(), Some(one.as_of)),
+            (second(10), second(20))
+        );
+        let all = one.merge(&counted(30, None, &[(1, 6), (2, 8)]));
+        assert_eq!(all.complete_as_of(), second(30));
     }
 
     #[test]

@@ -26,7 +26,10 @@ use self::{
 };
 
 use crate::{
-    app::{access::Access, board::Board, charts::Charts, drafts::Drafts, health::Health, sweep},
+    app::{
+        access::Access, board::Board, charts::Charts, drafts::Drafts, health::Health, live::Live,
+        sweep,
+    },
     foundation::{clock::now, telemetry},
     http::{
         self,
@@ -181,9 +184,16 @@ pub fn state(config: &Config, tiers: Tiers, shutdown: &Shutdown) -> anyhow::Resu
     } = tiers;
     let upload_memory = usize::try_from(config.upload_memory)? * 1024 * 1024;
     let board = Board::new(store.clone(), store.clone(), cities.clone());
+    let live = Live::new(store.clone(), config.time_zone.clone());
     Ok(Arc::new(AppState {
-        charts: Charts::new(board.clone(), cities.clone(), config.time_zone.clone()),
+        charts: Charts::new(
+            board.clone(),
+            live.clone(),
+            cities.clone(),
+            config.time_zone.clone(),
+        ),
         board,
+        live,
         access: Access::new(store.clone(), keyring.clone(), &admin_token(config)?),
         health: Arc::new(Health::new(store.clone(), photos.clone())),
         intake,

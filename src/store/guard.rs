@@ -10,8 +10,8 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::{
-    Boards, Claim, Inserted, Records, Register, Scope, Session, Sessions, Snapshot, Snapshots,
-    Store, StoreError,
+    Boards, Claim, Daily, Inserted, Recent, Records, Register, Scope, Session, Sessions, Snapshot,
+    Snapshots, Store, StoreError,
 };
 use crate::{
     domain::registration::{PhotoKey, Reference, Registration},
@@ -226,6 +226,13 @@ impl Boards for Guard {
 
     async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError> {
         self.pass("save_board", self.store.save_board(totals)).await
+    }
+}
+
+#[async_trait]
+impl Daily for Guard {
+    async fn recent(&self, since: Timestamp) -> Result<Recent, StoreError> {
+        self.pass("recent", self.store.recent(since)).await
     }
 }
 

@@ -119,7 +119,7 @@ pub struct Scope {
 pub struct Snapshot {
     /// Which of two snapshots is later: the one with the greater number.
     pub sequence: u64,
-    /// When it was taken, by the store's own clock, which all replicas share; never later than the snapshot itself.
+    /// When it was taken, by the clock of the store's server, or of this machine where the store is a file; never later than the snapshot itself.
     pub as_of: Timestamp,
     /// Registrations per city; cities without any are absent.
     pub counts: BTreeMap<CityCode, u64>,
@@ -189,6 +189,24 @@ pub trait Boards: Send + Sync + 'static {
     async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError>;
 }
 
+/// Registrations as they are now, by time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recent {
+    /// Registrations in all.
+    pub total: u64,
+    /// Registrations by the quarter of an hour that they were made in, which is named by its beginning; those without
+    /// any are absent. A store knows no time zone, and every zone's midnight is the beginning of a quarter.
+    pub quarters: BTreeMap<Timestamp, u64>,
+}
+
+/// Counts of what is there now, for whoever cannot wait for a report.
+#[async_trait]
+pub trait Daily: Send + Sync + 'static {
+    /// Registrations in all, and those made at `since` or later, by quarters of an hour; what was erased is in neither.
+    /// `since` is the beginning of a quarter.
+    async fn recent(&self, since: Timestamp) -> Result<Recent, StoreError>;
+}
+
 /// Who is signed in.
 #[async_trait]
 pub trait Sessions: Send + Sync + 'static {
@@ -204,7 +222,7 @@ pub trait Sessions: Send + Sync + 'static {
 
 /// A whole record store. A consumer that needs only a part of it takes that trait.
 #[async_trait]
-pub trait Store: Records + Snapshots + Boards + Sessions {
+pub trait Store: Records + Snapshots + Boards + Daily + Sessions {
     /// Which register this is; `None` before the first claim.
     async fn register(&self) -> Result<Option<Register>, StoreError>;
 

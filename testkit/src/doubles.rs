@@ -12,8 +12,8 @@ use padron::{
     domain::totals::{Counted, Totals},
     foundation::seal::Tag,
     store::{
-        Boards, Claim, Inserted, Records, Register, Scope, Session, Sessions, Snapshot, Snapshots,
-        Store, StoreError,
+        Boards, Claim, Daily, Inserted, Recent, Records, Register, Scope, Session, Sessions,
+        Snapshot, Snapshots, Store, StoreError,
     },
 };
 
@@ -139,6 +139,13 @@ impl Boards for FailingStore {
 
     async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError> {
         self.call(Call::Other, self.inner.save_board(totals)).await
+    }
+}
+
+#[async_trait]
+impl Daily for FailingStore {
+    async fn recent(&self, since: Timestamp) -> Result<Recent, StoreError> {
+        self.call(Call::Other, self.inner.recent(since)).await
     }
 }
 

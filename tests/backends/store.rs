@@ -2,6 +2,7 @@
 
 mod board;
 mod claim;
+mod daily;
 mod erase;
 mod insert;
 mod life;
@@ -52,6 +53,11 @@ macro_rules! every_case {
                 they_are_what_rows_count_and_grow,
                 every_racing_insert_is_counted_once,
                 their_sequence_grows_with_every_change,
+            }
+            daily {
+                registrations_are_counted_by_quarters_of_an_hour,
+                what_is_erased_is_in_no_count,
+                every_racing_insert_is_in_its_quarter,
             }
             unnamed {
                 only_keys_that_no_record_names_are_given,

@@ -1,60 +1,31 @@
-//! The pages in a real browser, under their own content security policy.
+//! The program in the browsers that people have: journeys written for Playwright, each file of them with a server of
+//! its own. `harness.mjs` says how one is written and run alone.
 
-use std::process::Command;
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
-use testkit::Home;
-
-/// What the browser's page holds once its scripts have run, and what it complained about.
-fn dump(home: &Home, url: &str) -> (String, String) {
-    let output = Command::new("chromium")
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--enable-logging=stderr",
-            "--virtual-time-budget=10000",
-            "--dump-dom",
-        ])
-        .arg(format!(
-            "--user-data-dir={}",
-            home.path("browser").display()
-        ))
-        .arg(url)
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    (text(output.stdout), text(output.stderr))
-}
-
-#[tokio::test]
-#[ignore = "needs chromium: .ci/run installs it"]
-async fn pages_break_no_rule_of_their_own_policy() {
-    let home = Home::new();
-    let server = home.start().await;
-    for (path, shown) in [
-        ("/?lang=es", "Foto del documento de identidad"),
-        ("/?lang=en", "Photo of the ID card"),
-        ("/staff/sign-in?lang=es", "name=\"token\""),
-        ("/nada?lang=es", "No encontramos esta página"),
-        // The description is fetched and drawn by script: it shows that the page works offline.
-        ("/docs/", "/registrations/{reference}"),
-    ] {
-        let (page, complaints) = dump(&home, &server.url(path));
-        let page = page.replace("<wbr>", "").replace("\u{200b}", "");
-        assert!(
-            page.contains(shown),
-            "{path} does not show {shown:?}: {page}"
-        );
-        assert!(
-            !complaints.contains("Content Security Policy"),
-            "{path}: {complaints}"
-        );
-        assert!(!complaints.contains("Uncaught"), "{path}: {complaints}");
-    }
-    server.stop().await;
+/// Of `journeys/*.mjs`; `PADRON_JOURNEYS=form` runs one file of them.
+#[test]
+#[ignore = "needs Chromium, Firefox and Node's packages: .ci/run installs them"]
+fn every_journey_ends_well() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/journeys");
+    let only = std::env::var("PADRON_JOURNEYS").unwrap_or_default();
+    let mut files: Vec<_> = folder
+        .read_dir()
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.retain(|file| file.to_string_lossy().contains(&format!("/{only}")));
+    files.sort();
+    assert!(!files.is_empty());
+    // Each file is a process, and a browser or two; what is shared is the machine's two processors.
+    let status = Command::new("node")
+        .args(["--test", "--test-concurrency=2", "--test-reporter=spec"])
+        .args(files)
+        .env("PADRON_PROGRAM", env!("CARGO_BIN_EXE_padron"))
+        .stdin(Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
 }

@@ -3,6 +3,7 @@
 //! Read once at start-up from a CSV (`code,municipality,department,aliases`) and shared by the form, the report and
 //! the chart. `search` is the index. It never guesses: a text that fits several cities is answered with the choices.
 
+mod department;
 mod order;
 mod search;
 
@@ -11,6 +12,7 @@ use std::{collections::HashMap, fmt, path::Path, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use self::department::{Department, DepartmentCode, NotADepartmentCode};
 pub use self::order::CityOrder;
 use self::search::{Fit, Index};
 use crate::foundation::{lang::Lang, paste};

@@ -154,6 +154,7 @@ pub const METRICS: &[Metric] = &[
                     "erase",
                     "rows",
                     "totals",
+                    "recent",
                     "unnamed",
                     "board",
                     "save_board",

@@ -8,6 +8,7 @@
 //! replaced under a running server: each call is answered only if the claimed register is there after it. It never
 //! decrypts.
 
+mod daily;
 mod documents;
 mod erase;
 mod failure;

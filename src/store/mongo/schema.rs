@@ -25,6 +25,9 @@ const SCHEMA: &str = "schema";
 /// The index that serves reports and counts.
 pub(super) const BY_CITY: &str = "registrations_city_id";
 
+/// The index that serves counts by time.
+pub(super) const BY_TIME: &str = "registrations_registered_at";
+
 const NAMESPACE_NOT_FOUND: i32 = 26;
 const NAMESPACE_EXISTS: i32 = 48;
 const INDEX_CONFLICTS: [i32; 2] = [85, 86];
@@ -162,7 +165,7 @@ pub(super) async fn is_indexed(registrations: &Collection<RawDocumentBuf>) -> Re
 
 /// The unique indexes decide what is registered twice. Those on optional fields are sparse, so that any number of
 /// records may lack the field.
-fn indexes() -> [(&'static str, Document, IndexOptions); 6] {
+fn indexes() -> [(&'static str, Document, IndexOptions); 7] {
     let unique = || IndexOptions::builder().unique(true).build();
     let sparse = || IndexOptions::builder().unique(true).sparse(true).build();
     [
@@ -182,6 +185,11 @@ fn indexes() -> [(&'static str, Document, IndexOptions); 6] {
         (
             BY_CITY,
             doc! { "city": 1, "_id": 1 },
+            IndexOptions::default(),
+        ),
+        (
+            BY_TIME,
+            doc! { "registered_at": 1 },
             IndexOptions::default(),
         ),
     ]

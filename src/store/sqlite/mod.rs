@@ -5,6 +5,7 @@
 //! pool on the blocking pool, and a report opens a connection of its own for its read snapshot. Several processes may
 //! share the file. It never decrypts, and never runs a query on the async runtime's threads.
 
+mod daily;
 mod insert;
 mod rows;
 mod schema;

@@ -62,7 +62,15 @@ async fn a_read_of_a_database_that_was_dropped_finds_no_absence() {
         |store| Box::pin(fails(store.find(reference(1)))),
         |store| Box::pin(fails(store.unnamed(std::slice::from_ref(&UNNAMED)))),
         |store| Box::pin(fails(store.totals())),
-        |store| Box::pin(async { store.rows(None).await.err().expect("it reads") }),
+        |store| {
+            Box::pin(async {
+                store
+                    .rows(&padron::store::Scope::default())
+                    .await
+                    .err()
+                    .expect("it reads")
+            })
+        },
         |store| Box::pin(fails(store.session(&TAG, time(0)))),
     ];
     for call in calls {
