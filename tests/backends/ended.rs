@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use jiff::tz::TimeZone;
 use padron::{
     app::report::{self, Format, ReportSpec},
-    domain::{city::Cities, period::Period},
+    domain::{city::Cities, registration::Period},
     foundation::{lang::Lang, seal::Keyring, telemetry::AUDIT},
 };
 use tokio::sync::Semaphore;
