@@ -58,7 +58,7 @@ const MAX_SMALL_BODY: usize = 4 * 1024;
 
 /// Only this origin's own files; no inline script or style.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'self'; \
-     script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+     script-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The same for `/docs`, whose library uses inline styles.
 const DOCS_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self' data:; \

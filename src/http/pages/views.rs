@@ -3,6 +3,8 @@
 //! Owns one struct per page and the escaping that comes with it. Called by the handlers that
 //! answer a browser. It never formats a time, reads a request or chooses an error's words.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 
 use crate::{
@@ -16,10 +18,14 @@ use crate::{
 pub(super) struct Assets {
     /// `style.css`.
     pub(super) style: String,
-    /// `form.js`.
+    /// The first script of the form.
     pub(super) form: String,
+    /// The script of the receipt.
+    pub(super) receipt: String,
     /// `favicon.svg`.
     pub(super) icon: String,
+    /// The web app manifest.
+    pub(super) manifest: String,
 }
 
 /// What every page has.
@@ -100,7 +106,34 @@ pub(super) struct FormPage<'a> {
     pub(super) idempotency_key: &'a str,
 }
 
+/// The named texts as JSON, which stands in a page's element: no text of its can end it.
+macro_rules! json_of {
+    ($t:expr, $($name:ident)*) => {
+        serde_json::to_string(&BTreeMap::from([$((stringify!($name), $t.$name)),*]))
+            .unwrap_or_default()
+            .replace('<', "\\u003c")
+    };
+}
+
 impl FormPage<'_> {
+    /// What the form's scripts say.
+    fn script_texts(&self) -> String {
+        json_of! { self.page.t,
+            form_city form_error_prefix form_error_title form_submit registered_another registered_reference registered_title
+            error_name_required error_city_required error_city_unknown error_city_ambiguous error_photo_required
+            error_photo_empty error_photo_too_large error_photo_unsupported error_photo_heic error_photo_too_few_pixels
+            problem_already_registered problem_key_reused problem_key_reused_title problem_malformed
+            script_city_found script_city_none script_photo_working script_photo_preview script_photo_ask
+            script_photo_small script_photo_dark script_photo_another script_photo_retake script_review_go
+            script_review_title script_review_lead script_review_change script_review_empty script_sending script_sent_all
+            script_cancel script_canceled script_retry_network script_retry_server script_away_network
+            script_away_server script_waiting_title script_waiting_network script_waiting_server script_waiting_close
+            script_waiting_open script_waiting_state script_waiting_refused script_waiting_send script_waiting_correct
+            script_waiting_erase script_waiting_confirm script_waiting_erased script_waiting_hide script_sent_lead
+            script_draft script_draft_erase
+        }
+    }
+
     fn error(&self, field: &str) -> Option<&str> {
         let found = self
             .errors
@@ -206,7 +239,9 @@ mod tests {
     fn assets() -> Assets {
         Assets {
             style: "/static/style.css".into(),
-            form: "/static/form.js".into(),
+            form: "/static/start.js".into(),
+            receipt: "/static/receipt.js".into(),
+            manifest: "/static/app.webmanifest".into(),
             icon: "/static/favicon.svg".into(),
         }
     }
