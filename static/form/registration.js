@@ -23,7 +23,7 @@ const photo = new PhotoField(/** @type {HTMLInputElement} */ (document.getElemen
   /** @type {HTMLElement} */ (document.getElementById("photo-note")));
 const cities = city.type === "text" ? combobox(city) : undefined;
 const review = new Review({ send: deliver, change: () => history.back(), cancel: () => sending?.abort() });
-const waiting = new WaitingList({ delivered, correct, empty: () => show(isWaiting ? "form" : step) });
+const waiting = new WaitingList({ delivered, correct, another, empty: () => step === "waiting" && startAnew({}) });
 const sent = make("section", { "aria-labelledby": "sent-title" });
 sent.hidden = true;
 main.append(review.element, sent);
@@ -34,8 +34,6 @@ let step = "form";
 /** Ends the sending that is under way. @type {AbortController | undefined} */
 let sending;
 let isChecking = false;
-/** Whether what was just sent waits on this device. */
-let isWaiting = false;
 
 submit.textContent = texts.script_review_go;
 fitKeyboard();
@@ -67,12 +65,13 @@ function show(next) {
   for (const part of formView) part.hidden = next !== "form";
   review.element.hidden = next !== "review";
   sent.hidden = next !== "sent";
-  if (next === "form") isWaiting = false;
+  waiting.standAlone(next === "waiting");
 }
 
 /** What an earlier visit of this tab has left. */
 function restore() {
   if (history.state?.reference) return showSent(history.state.reference);
+  if (history.state?.step) history.replaceState(null, "");
   const kept = draft();
   forget("kept");
   // A form that the server has sent back has its answers already.
@@ -155,7 +154,6 @@ async function deliver() {
       await waiting.keep(whole, outcome.again ?? "network");
       forget("draft");
       show("waiting");
-      isWaiting = true;
       return turnTo(waiting.element);
     } catch {
       // A browser that stores nothing: the form stays in the page.
@@ -177,7 +175,8 @@ function registered(reference, whole) {
 
 /** What waited was delivered. @param {import("./outbox.js").Waiting} one */
 async function delivered({ id, reference }) {
-  if (!isWaiting || id !== key.value || !reference) return;
+  if (step !== "waiting" || id !== key.value || !reference) return;
+  step = "sent";
   await outbox.erase(id);
   registered(reference);
 }
@@ -197,11 +196,16 @@ function showSent(reference, why = texts.script_sent_lead) {
     make("h1", { id: "sent-title" }, texts.problem_key_reused_title),
     make("p", { class: "lead" }, why),
     make("p", {}, `${texts.registered_reference}: `, make("a", { href: addressOf(reference) }, reference)),
-    make("p", { class: "actions" }, button(texts.registered_another, () => startAnew(Object.fromEntries(
-      answers(form).filter(({ name }) => name === "city" || name === "email").map(({ name, value }) => [name, value]))))),
+    make("p", { class: "actions" }, button(texts.registered_another, another)),
   );
   show("sent");
   turnTo(sent);
+}
+
+/** For the next of the family. */
+function another() {
+  const kept = answers(form).filter(({ name }) => name === "city" || name === "email");
+  startAnew(Object.fromEntries(kept.map(({ name, value }) => [name, value])));
 }
 
 /** An empty form with a key of its own, but for these answers. @param {Record<string, string>} values */

@@ -9,19 +9,29 @@ const EVERY = 15_000;
 /** The list above the form, or instead of it. */
 export class WaitingList {
   element = make("section", { class: "waiting", "aria-labelledby": "waiting-title" });
+  #title = make("div", {});
   #told = make("p", { role: "status" });
   #items = make("ul", {});
+  #another = make("p", { class: "actions" });
   #isBusy = false;
 
-  /** @param {{ delivered: (waiting: import("./outbox.js").Waiting) => void, correct: (id: string) => void, empty: () => void }} on */
+  /** @param {{ delivered: (waiting: import("./outbox.js").Waiting) => void, correct: (id: string) => void, another: () => void, empty: () => void }} on */
   constructor(on) {
     this.on = on;
     this.element.hidden = true;
-    this.element.append(make("h2", { id: "waiting-title" }, texts.script_waiting_title), this.#told, this.#items);
+    this.#another.append(button(texts.registered_another, () => on.another(), "second"));
+    this.element.append(this.#title, this.#told, this.#items, this.#another);
+    this.standAlone(false);
     addEventListener("online", () => this.send());
     setInterval(() => !document.hidden && !this.element.hidden && this.send(), EVERY);
     // A worker may have delivered meanwhile.
     document.addEventListener("visibilitychange", () => !document.hidden && this.show());
+  }
+
+  /** Whether it is the whole page, and not beside the form. @param {boolean} on */
+  standAlone(on) {
+    this.#title.replaceChildren(make(on ? "h1" : "h2", { id: "waiting-title" }, texts.script_waiting_title));
+    this.#another.hidden = !on;
   }
 
   /** Keeps a form here, and asks the browser to send it when it can. @param {import("./send.js").Form} form @param {"network" | "server"} away */

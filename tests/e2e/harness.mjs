@@ -321,8 +321,8 @@ export function journey(name, options, act) {
       locale: lang === "es" ? "es-CO" : "en-US",
       javaScriptEnabled: script,
       colorScheme: scheme,
-      // A person has them; without them nothing could be copied.
-      permissions: ["clipboard-read", "clipboard-write"],
+      // A person's browser has them without asking.
+      permissions: ["clipboard-read", "clipboard-write", "background-sync"],
     });
     context.setDefaultTimeout(PATIENCE);
     const complaints = listen(context, expected);
