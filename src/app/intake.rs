@@ -1,6 +1,7 @@
 //! Intake: the one way in which a person becomes a record.
 //!
-//! Called by the form's handler and by `padron seed`; idempotent for a client that retries under its idempotency key.
+//! Called by the form's handler and by `padron seed`; idempotent: the same content is the same registration, whatever the
+//! idempotency key, and a key that comes again with other content is refused.
 //! The photo goes first and the record second, so that a record always has its photo; a failure between the two
 //! leaves at most an orphan, a photo that no record names, which is removed here or, when that fails too, by the
 //! sweep. It never stores a person in plaintext.
@@ -30,8 +31,8 @@ const DRAWS: usize = 8;
 pub struct Registered {
     /// As stored.
     pub registration: Registration,
-    /// Whether this is a replay: an earlier request under the same idempotency key and with the same content had made
-    /// it.
+    /// Whether this is a replay: an earlier request with the same content had made it, under the same idempotency key
+    /// or another.
     pub replayed: bool,
 }
 
@@ -141,6 +142,8 @@ impl Intake {
         };
         let person = new.person;
         let city = new.city.code;
+        let digest = photo.as_ref().map(|photo| &photo.digest);
+        let content_tag = person.content_tag(&self.keyring, city, digest);
         let envelope = Envelope {
             id,
             reference: Reference::from_random(random()),
@@ -159,11 +162,9 @@ impl Intake {
                 self.keyring
                     .tag(TagOf::IdempotencyKey, &[key.as_str().as_bytes()])
             }),
-            content_tag: person.content_tag(
-                &self.keyring,
-                city,
-                photo.as_ref().map(|photo| &photo.digest),
-            ),
+            content_tag,
+            // Two people may be called the same; they do not share a photo.
+            once_tag: photo.as_ref().map(|_| content_tag),
             photo,
         };
         Ok((person, registration))
@@ -182,9 +183,19 @@ impl Intake {
                         replayed: false,
                     });
                 }
+                // What was sent first decides: staff may have corrected the record since.
                 Inserted::SameKey(known)
-                    if known.content_tag.matches(&registration.content_tag) =>
+                    if known
+                        .once_tag
+                        .unwrap_or(known.content_tag)
+                        .matches(&registration.content_tag) =>
                 {
+                    return Ok(Registered {
+                        registration: *known,
+                        replayed: true,
+                    });
+                }
+                Inserted::SameContent(known) => {
                     return Ok(Registered {
                         registration: *known,
                         replayed: true,

@@ -122,6 +122,7 @@ async fn copy_one(
     let taken = match here.store.insert(registration).await? {
         Inserted::New => return Ok(damaged),
         Inserted::SameKey(_) => "idempotency key",
+        Inserted::SameContent(_) => "content",
         Inserted::SameDocument => "document number",
         Inserted::SameReference => "reference",
     };

@@ -63,6 +63,8 @@ pub enum Inserted {
     New,
     /// Nothing was stored: this record has the same idempotency tag (keyed hash of the idempotency key).
     SameKey(Box<Registration>),
+    /// Nothing was stored: this record has the same once tag (keyed hash of everything that was sent).
+    SameContent(Box<Registration>),
     /// Nothing was stored: some record has the same document tag (keyed hash of the document's type and number).
     SameDocument,
     /// Nothing was stored: some record has the same reference; retry with another.
@@ -138,8 +140,8 @@ pub struct Session {
 /// The registrations.
 #[async_trait]
 pub trait Records: Send + Sync + 'static {
-    /// Stores a registration durably, or returns which unique index refused it. When both the idempotency tag and
-    /// another are taken, the answer is [`Inserted::SameKey`]. Idempotent: a record with the same id as
+    /// Stores a registration durably, or returns which unique index refused it. When several are taken, the answer is
+    /// the first of [`Inserted::SameKey`], [`Inserted::SameContent`] and [`Inserted::SameDocument`]. Idempotent: a record with the same id as
     /// `registration` is itself, so a retried insert succeeds.
     async fn insert(&self, registration: &Registration) -> Result<Inserted, StoreError>;
 

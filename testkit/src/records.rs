@@ -62,6 +62,7 @@ pub fn registration(
         document_tag: Some(document_tag(keyring, &document(number))),
         idempotency_tag: Some(idempotency_tag(keyring, &format!("key-{number:08}"))),
         content_tag: keyring.tag(TagOf::Content, &[&number_bytes]),
+        once_tag: Some(keyring.tag(TagOf::Content, &[&number_bytes])),
         photo: Some(StoredPhoto {
             key: photo_key(number),
             media_type: MediaType::Jpeg,

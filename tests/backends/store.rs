@@ -24,6 +24,8 @@ macro_rules! every_case {
                 a_race_of_one_idempotency_tag_has_one_winner_that_all_are_told,
                 a_race_of_one_document_tag_has_one_winner,
                 a_race_of_one_reference_has_one_winner,
+                a_race_of_one_content_has_one_winner_that_all_are_told,
+                same_content_is_the_answer_when_its_document_is_taken_too,
                 same_key_is_the_answer_when_another_tag_is_taken_too,
                 a_conflict_stores_nothing,
                 the_same_record_again_is_new_and_stored_once,

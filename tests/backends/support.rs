@@ -83,6 +83,7 @@ pub(crate) fn plain(number: u32) -> Registration {
     Registration {
         document_tag: None,
         idempotency_tag: None,
+        once_tag: None,
         photo: None,
         ..registration(number)
     }

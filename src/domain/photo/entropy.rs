@@ -198,7 +198,8 @@ impl<'a> Scan<'a> {
                     return Ok(End::Unknown);
                 }
             }
-            work.spend(bits.at - before)?;
+            work.spend(bits.at - before + bits.looked_ahead)?;
+            bits.looked_ahead = 0;
             if bits.lacking() != 0 {
                 // Viewers read zeros on: a corner that begins well is shown.
                 let is_last = unit + 1 == self.units;
@@ -230,6 +231,10 @@ struct Bits<'a> {
     count: u32,
     /// How many zeros have been added in all.
     added: u32,
+    /// Whether a marker is next: nothing but zeros comes any more.
+    is_over: bool,
+    /// Fill bytes in front of that marker, which were read and are not behind `at`.
+    looked_ahead: usize,
 }
 
 impl<'a> Bits<'a> {
@@ -240,6 +245,8 @@ impl<'a> Bits<'a> {
             buffer: 0,
             count: 0,
             added: 0,
+            is_over: false,
+            looked_ahead: 0,
         }
     }
 
@@ -272,19 +279,21 @@ impl<'a> Bits<'a> {
 
     fn next_byte(&mut self) -> u8 {
         match self.bytes.get(self.at) {
-            Some(0xFF) => {
+            Some(0xFF) if !self.is_over => {
                 let rest = &self.bytes[self.at..];
                 let fill = rest.iter().take_while(|byte| **byte == 0xFF).count();
                 if rest.get(fill) == Some(&0) {
                     self.at += fill + 1;
                     return 0xFF;
                 }
+                self.is_over = true;
+                self.looked_ahead += fill;
             }
-            Some(byte) => {
+            Some(byte) if !self.is_over => {
                 self.at += 1;
                 return *byte;
             }
-            None => {}
+            _ => {}
         }
         self.added += 8;
         0

@@ -30,7 +30,8 @@ const MAX_SCANS: usize = 256;
 /// Cleans a file that starts with SOI.
 ///
 /// A sequential picture ends where the last of its pixels are: viewers look no further, whatever follows. Where
-/// they cannot be counted it ends with EOI.
+/// they cannot be counted it ends with EOI, or, once every bit of a progressive one has had its scan, with the file or
+/// at what is no segment.
 pub(super) fn clean(bytes: &[u8], work: &mut Work) -> Result<Photo, PhotoError> {
     let mut segments = Segments(&bytes[2..]);
     let header = Header::read(Segments(&bytes[2..]), work)?;
@@ -47,8 +48,12 @@ pub(super) fn clean(bytes: &[u8], work: &mut Work) -> Result<Photo, PhotoError> 
     // Components whose pixels have not been seen; none are looked for where they cannot be counted.
     let mut missing: Vec<u8> = header.components.iter().map(|part| part.id).collect();
     let mut is_counted = header.is_sequential;
+    let mut bits = ProgressiveBits::new(&header);
     loop {
-        let (marker, payload) = segments.next(work)?;
+        let (marker, payload) = match segments.next(work) {
+            Err(PhotoError::Truncated) if bits.are_sent() => break,
+            segment => segment?,
+        };
         if marker == EOI {
             if is_counted {
                 return Err(PhotoError::Truncated);
@@ -67,6 +72,7 @@ pub(super) fn clean(bytes: &[u8], work: &mut Work) -> Result<Photo, PhotoError> 
         if marker != SOS {
             continue;
         }
+        bits.add(payload);
         scans += 1;
         if scans > MAX_SCANS {
             return Err(PhotoError::Bomb);
@@ -89,7 +95,10 @@ pub(super) fn clean(bytes: &[u8], work: &mut Work) -> Result<Photo, PhotoError> 
             End::Short => return Err(PhotoError::Truncated),
             End::Unknown => {
                 is_counted = false;
-                out.extend(segments.scan(work)?);
+                out.extend(match segments.scan(work) {
+                    Err(PhotoError::Truncated) if bits.are_sent() => segments.rest(),
+                    scan => scan?,
+                });
             }
         }
     }
@@ -188,6 +197,36 @@ impl<'a> Header<'a> {
     }
 }
 
+/// Which bits of a progressive picture have had their scan: for each component, the bit that was sent last of each
+/// of its 64 coefficients. Bit 0 is the last one that a coefficient has.
+struct ProgressiveBits(Vec<(u8, [u8; 64])>);
+
+impl ProgressiveBits {
+    fn new(header: &Header) -> Self {
+        let progressive = header.components.iter().filter(|_| !header.is_sequential);
+        Self(progressive.map(|part| (part.id, [u8::MAX; 64])).collect())
+    }
+
+    /// Adds those of a scan: components, first and last coefficient, and two numbers of bits, the second in the low half.
+    fn add(&mut self, scan: &[u8]) {
+        let [ids @ .., first, last, bits] = scan else {
+            return;
+        };
+        for id in ids.iter().skip(1).step_by(2) {
+            for (_, sent) in self.0.iter_mut().filter(|part| part.0 == *id) {
+                if let Some(sent) = sent.get_mut(usize::from(*first)..=usize::from(*last)) {
+                    sent.fill(bits & 0x0F);
+                }
+            }
+        }
+    }
+
+    /// Whether a picture is progressive and none is missing.
+    fn are_sent(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|(_, sent)| sent == &[0; 64])
+    }
+}
+
 fn is_icc(payload: &[u8]) -> bool {
     payload.starts_with(b"ICC_PROFILE\0")
 }
@@ -261,6 +300,13 @@ impl<'a> Segments<'a> {
         let end = find_marker(self.0);
         work.spend(end.unwrap_or(self.0.len()))?;
         Ok(self.take(end.ok_or(PhotoError::Truncated)?))
+    }
+
+    /// Everything that is left.
+    fn rest(&mut self) -> &'a [u8] {
+        let rest = self.take(self.0.len());
+        // The first half of a marker.
+        rest.strip_suffix(&[0xFF]).unwrap_or(rest)
     }
 
     /// The next `length` bytes, which are there.

@@ -214,6 +214,10 @@ pub struct Registration {
     pub idempotency_tag: Option<Tag>,
     /// Keyed hash of all that was sent: tells a retry from another request under the same idempotency key.
     pub content_tag: Tag,
+    /// The content tag of what was first sent, whose uniqueness decides that the same form is registered once,
+    /// whatever its idempotency key. Absent in records that were made before there was such an index, or without a
+    /// photo; a correction leaves it as it is.
+    pub once_tag: Option<Tag>,
     /// The photo; absent only in records made by `padron seed --no-photos`.
     pub photo: Option<StoredPhoto>,
 }

@@ -52,6 +52,9 @@ pub(super) fn of_registration(new: &Registration) -> Document {
     if let Some(found) = &new.idempotency_tag {
         document.insert("idempotency_tag", tag(found));
     }
+    if let Some(found) = &new.once_tag {
+        document.insert("once_tag", tag(found));
+    }
     if let Some(photo) = &new.photo {
         document.insert(
             "photo",
@@ -92,6 +95,7 @@ pub(super) fn registration(document: &RawDocument) -> Result<Registration, Store
         document_tag: fields.optional_tag("document_tag")?,
         idempotency_tag: fields.optional_tag("idempotency_tag")?,
         content_tag: fields.tag("content_tag")?,
+        once_tag: fields.optional_tag("once_tag")?,
         photo: photo.transpose()?,
     })
 }
@@ -244,6 +248,7 @@ mod tests {
             document_tag: Some(tag(1)),
             idempotency_tag: Some(tag(2)),
             content_tag: tag(3),
+            once_tag: None,
             photo: Some(StoredPhoto {
                 key: PhotoKey(Uuid::from_u128(2)),
                 media_type: "image/jpeg".parse().unwrap(),
@@ -264,5 +269,12 @@ mod tests {
         let raw = RawDocument::from_bytes(WRITTEN).unwrap();
         assert_eq!(registration(raw).unwrap(), known());
         assert_eq!(row(raw).unwrap().envelope, known().envelope());
+
+        let once = Registration {
+            once_tag: Some(known().content_tag),
+            ..known()
+        };
+        let raw = RawDocumentBuf::try_from(&of_registration(&once)).unwrap();
+        assert_eq!(registration(&raw).unwrap(), once);
     }
 }

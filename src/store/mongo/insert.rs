@@ -75,6 +75,7 @@ async fn conflict(
     let filters = [
         tag(new.idempotency_tag).map(|tag| doc! { "idempotency_tag": tag }),
         Some(doc! { "_id": documents::uuid(new.id) }),
+        tag(new.once_tag).map(|tag| doc! { "once_tag": tag }),
         tag(new.document_tag).map(|tag| doc! { "document_tag": tag }),
         Some(doc! { "reference": new.reference.symbols() }),
     ];
@@ -94,6 +95,8 @@ fn verdict(known: Registration, new: &Registration) -> Inserted {
         Inserted::New
     } else if same(known.idempotency_tag, new.idempotency_tag) {
         Inserted::SameKey(Box::new(known))
+    } else if same(known.once_tag, new.once_tag) {
+        Inserted::SameContent(Box::new(known))
     } else if same(known.document_tag, new.document_tag) {
         Inserted::SameDocument
     } else {

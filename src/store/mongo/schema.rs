@@ -148,7 +148,7 @@ async fn make_collection(
 
 /// The unique indexes decide what is registered twice. Those on optional fields are sparse, so that any number of
 /// records may lack the field.
-fn indexes() -> [(&'static str, Document, IndexOptions); 5] {
+fn indexes() -> [(&'static str, Document, IndexOptions); 6] {
     let unique = || IndexOptions::builder().unique(true).build();
     let sparse = || IndexOptions::builder().unique(true).sparse(true).build();
     [
@@ -163,6 +163,7 @@ fn indexes() -> [(&'static str, Document, IndexOptions); 5] {
             doc! { "idempotency_tag": 1 },
             sparse(),
         ),
+        ("registrations_once_tag", doc! { "once_tag": 1 }, sparse()),
         ("registrations_photo_key", doc! { "photo.key": 1 }, sparse()),
         (
             BY_CITY,
@@ -220,6 +221,7 @@ fn validators() -> [(&'static str, Document); 4] {
                     "content_tag": binary(),
                     "document_tag": binary(),
                     "idempotency_tag": binary(),
+                    "once_tag": binary(),
                     "photo": photo,
                 },
             ),

@@ -25,20 +25,37 @@ pub(super) fn insert(
             .execute([])?;
         return Ok(Inserted::New);
     }
-    if let Some(tag) = new.idempotency_tag {
-        let known = transaction
-            .prepare_cached(concat!(
+    let known = [
+        (
+            concat!(
                 "SELECT ",
                 schema::registration_columns!(),
                 " FROM registrations WHERE idempotency_tag = ?1"
-            ))?
+            ),
+            new.idempotency_tag,
+            Inserted::SameKey as fn(_) -> _,
+        ),
+        (
+            concat!(
+                "SELECT ",
+                schema::registration_columns!(),
+                " FROM registrations WHERE once_tag = ?1"
+            ),
+            new.once_tag,
+            Inserted::SameContent,
+        ),
+    ];
+    for (select, tag, same) in known {
+        let Some(tag) = tag else { continue };
+        let known = transaction
+            .prepare_cached(select)?
             .query_row([tag.as_bytes()], read_registration)
             .optional()?;
         if let Some(known) = known {
             return Ok(if known.id == new.id {
                 Inserted::New
             } else {
-                Inserted::SameKey(Box::new(known))
+                same(Box::new(known))
             });
         }
     }

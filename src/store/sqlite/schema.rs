@@ -26,7 +26,7 @@ use crate::{
 /// schema version of a file is its `user_version`. A published migration is never changed: later ones follow it. By
 /// hand and not by a library, because several processes may open a file at once: the version is read in the
 /// transaction that changes it.
-const MIGRATIONS: &[&str] = &[TABLES];
+const MIGRATIONS: &[&str] = &[TABLES, ONCE];
 
 /// Busy timeout: how long a connection waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -101,12 +101,19 @@ CREATE TABLE counters (
 INSERT INTO counters VALUES (1, 0, 0, 0);
 ";
 
+/// The same form is registered once. Nullable: what was sent twice before stays.
+const ONCE: &str = "
+ALTER TABLE registrations ADD COLUMN once_tag BLOB;
+CREATE UNIQUE INDEX registrations_once_tag ON registrations (once_tag)
+    WHERE once_tag IS NOT NULL;
+";
+
 /// The columns of a registration, in the order of [`Columns`].
 macro_rules! registration_columns {
     () => {
         "city, id, reference, registered_at, sealed, document_tag, idempotency_tag, content_tag, \
          photo_key, photo_media_type, photo_bytes, photo_width, photo_height, photo_digest, \
-         photo_wrapped_key"
+         photo_wrapped_key, once_tag"
     };
 }
 /// Their named parameters in an insert.
@@ -114,7 +121,7 @@ macro_rules! registration_values {
     () => {
         ":city, :id, :reference, :registered_at, :sealed, :document_tag, :idempotency_tag, :content_tag, \
          :photo_key, :photo_media_type, :photo_bytes, :photo_width, :photo_height, :photo_digest, \
-         :photo_wrapped_key"
+         :photo_wrapped_key, :once_tag"
     };
 }
 pub(super) use {registration_columns, registration_values};
@@ -341,6 +348,7 @@ impl<'a> Columns<'a> {
                 ":photo_wrapped_key",
                 Box::new(photo.map(|photo| photo.wrapped_key.as_bytes())),
             ),
+            (":once_tag", Box::new(tag(&new.once_tag))),
         ])
     }
 
@@ -441,6 +449,7 @@ pub(super) fn read_registration(row: &SqlRow<'_>) -> rusqlite::Result<Registrati
         document_tag: read_optional_tag(row, "document_tag")?,
         idempotency_tag: read_optional_tag(row, "idempotency_tag")?,
         content_tag: read_tag(row, "content_tag")?,
+        once_tag: read_optional_tag(row, "once_tag")?,
         photo,
     })
 }
@@ -493,22 +502,23 @@ mod tests {
         connection
             .execute("UPDATE counters SET registered = 42", [])
             .unwrap();
-        let migrations = [TABLES, NEXT];
+        let migrations = [MIGRATIONS, &[NEXT]].concat();
+        let before = MIGRATIONS.len();
         // Idempotent: the second time there is nothing to do.
         for _ in 0..2 {
             migrate(&mut connection, &path, &migrations).unwrap();
-            assert_eq!(version_of(&connection).unwrap(), 2);
+            assert_eq!(version_of(&connection).unwrap(), before + 1);
         }
         let later: i64 = connection
             .query_row("SELECT id FROM later", [], |row| row.get(0))
             .unwrap();
         assert_eq!(later, 7);
 
-        let copy = folder.path().join("padron.db.version-1");
+        let copy = folder.path().join(format!("padron.db.version-{before}"));
         let mode = fs::metadata(&copy).unwrap().mode() & 0o777;
         assert_eq!(mode, 0o600);
         let copy = open(&copy).unwrap();
-        assert_eq!(version_of(&copy).unwrap(), 1);
+        assert_eq!(version_of(&copy).unwrap(), before);
         let registered: i64 = copy
             .query_row("SELECT registered FROM counters", [], |row| row.get(0))
             .unwrap();
@@ -520,9 +530,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("padron.db");
         let mut connection = create(&path).unwrap();
-        let broken = [TABLES, NEXT, "SELECT no_such_function()"];
+        let broken = [MIGRATIONS, &[NEXT, "SELECT no_such_function()"]].concat();
         migrate(&mut connection, &path, &broken).unwrap_err();
-        assert_eq!(version_of(&connection).unwrap(), 1);
+        assert_eq!(version_of(&connection).unwrap(), MIGRATIONS.len());
         let made = connection.prepare("SELECT id FROM later");
         assert!(made.is_err(), "half of it stays");
     }

@@ -72,6 +72,49 @@ pub(super) async fn a_race_of_one_idempotency_tag_has_one_winner_that_all_are_to
     }
 }
 
+pub(super) async fn a_race_of_one_content_has_one_winner_that_all_are_told(store: Arc<dyn Store>) {
+    let (tag, document) = (registration(99).once_tag, document_tag("1.020.304.050"));
+    let (winner, losers) = race_of(&store, |one| Registration {
+        once_tag: tag,
+        document_tag: Some(document),
+        ..one
+    })
+    .await;
+    for lost in losers {
+        assert_eq!(lost, Inserted::SameContent(Box::new(winner.clone())));
+    }
+}
+
+pub(super) async fn same_content_is_the_answer_when_its_document_is_taken_too(
+    store: Arc<dyn Store>,
+) {
+    let (first, other) = (registration(1), registration(2));
+    store.insert(&first).await.unwrap();
+    store.insert(&other).await.unwrap();
+    let again = Registration {
+        once_tag: first.once_tag,
+        document_tag: first.document_tag,
+        reference: other.reference,
+        ..registration(3)
+    };
+    let known = Inserted::SameContent(Box::new(first.clone()));
+    assert_eq!(store.insert(&again).await.unwrap(), known);
+    // The key decides before the content does.
+    let reused = Registration {
+        idempotency_tag: other.idempotency_tag,
+        ..again
+    };
+    let known = Inserted::SameKey(Box::new(other));
+    assert_eq!(store.insert(&reused).await.unwrap(), known);
+    // What is erased may be sent again.
+    store.erase(first.reference).await.unwrap();
+    let anew = Registration {
+        once_tag: first.once_tag,
+        ..registration(4)
+    };
+    assert_eq!(store.insert(&anew).await.unwrap(), Inserted::New);
+}
+
 pub(super) async fn a_race_of_one_document_tag_has_one_winner(store: Arc<dyn Store>) {
     let tag = document_tag("1.020.304.050");
     let (_, losers) = race_of(&store, |one| Registration {

@@ -45,6 +45,23 @@ fn tables() -> String {
     [head, order.collect(), lengths, "0".to_owned()].concat()
 }
 
+/// A picture whose every unit asks for more zeros behind its end than any other: ten blocks of 64 values, each of
+/// 16 bits behind a code of 16.
+fn much_padded() -> Vec<u8> {
+    let codes = [&[0; 15][..], &[1, 0x0F]].concat();
+    let tables = [&[0x00], &codes[..], &[0x10], &codes].concat();
+    let frame = [8, 0, 100, 1, 64, 3, 1, 0x42, 0, 2, 0x11, 0, 3, 0x11, 0];
+    [
+        b"\xFF\xD8",
+        &segment(0xDB, &[&[0; 1], &[1; 64]])[..],
+        &segment(0xC0, &[&frame]),
+        &segment(0xC4, &[&tables]),
+        &segment(0xDA, &[&[3, 1, 0, 2, 0, 3, 0, 0, 63, 0]]),
+        b"\xFF\xD9",
+    ]
+    .concat()
+}
+
 /// Pictures of about `length` bytes, in which a kind of thing is as often as it can be.
 pub(super) fn costly(length: usize) -> Vec<Vec<u8>> {
     let row = zlib(&[0; 321]);
@@ -112,11 +129,14 @@ pub(super) fn costly(length: usize) -> Vec<Vec<u8>> {
     ] {
         all.push(jpeg_with(&picture, &[filled(unit, length), vec![0]]));
     }
+    let much_padded = much_padded();
     for (picture, unit) in [
         (PROGRESSIVE, &b"\xFF\0"[..]),
         (PROGRESSIVE, b"\xFF\xFF\0"),
         (PROGRESSIVE, b"\0"),
         (RESTART, b"\xFF\0"),
+        (RESTART, b"\xFF"),
+        (&much_padded, b"\xFF"),
     ] {
         let (head, end) = picture.split_at(picture.len() - 2);
         all.push([head, &filled(unit, length), end].concat());

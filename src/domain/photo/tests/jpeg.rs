@@ -125,6 +125,34 @@ fn a_sequential_picture_ends_with_its_pixels() {
 }
 
 #[test]
+fn a_progressive_picture_ends_once_every_bit_had_its_scan() {
+    let picture = PROGRESSIVE;
+    let end = picture.len() - 2;
+    for behind in [&b""[..], b"\xFF", b"\xFF\xE1\xFF\xFFx"] {
+        let bytes = [&picture[..end], behind].concat();
+        let photo = clean(&bytes).expect("whole");
+        assert!(photo.into_bytes() == picture, "{}", behind.escape_ascii());
+    }
+    // Without its last scan, or without the last that has a colour, it is shown blurred.
+    let mut scans = vec![];
+    let mut at = 0;
+    while let Some(found) = picture[at..]
+        .windows(2)
+        .position(|pair| pair == [0xFF, 0xDA])
+    {
+        at += found + 2;
+        scans.push(at - 2);
+    }
+    for scan in &scans[1..] {
+        assert_eq!(
+            clean(&picture[..*scan]),
+            Err(PhotoError::Truncated),
+            "{scan}"
+        );
+    }
+}
+
+#[test]
 fn a_sequential_picture_that_stops_early_is_incomplete_whatever_its_end() {
     for picture in [encoded(ImageFormat::Jpeg), RESTART.to_vec(), CMYK.to_vec()] {
         let (start, end) = (scan_start(&picture) + 14, picture.len() - 2);
