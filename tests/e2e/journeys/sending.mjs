@@ -118,9 +118,10 @@ journey("an answer that was lost is asked for again", BROKEN, async ({ page, ser
   await fillIn(page, { name: "Respuesta Perdida" });
   await toReview(page);
   line.reset();
-  line.swallow = true;
+  // Chromium asks once more by itself.
+  line.swallowed = 2;
   const reference = await toReceipt(page);
-  assert.equal(line.posts.length, 2);
+  assert.equal(line.posts.length, 3);
   assert.deepEqual(await server.people("Respuesta Perdida"), [reference]);
 });
 
@@ -254,18 +255,16 @@ journey("a server that is frozen is given up and asked again with the same key",
 });
 
 journey("a reload after an answer was lost does not register again", BROKEN, async ({ page, server, line }) => {
-  // So that the page does not ask again by itself.
-  await page.clock.install();
   await page.goto(line.url);
   await fillIn(page, { name: "Recarga" });
   await toReview(page);
-  line.swallow = true;
+  line.swallowed = Infinity;
   await page.click(SEND);
-  await until("a pause", async () => /otra vez/.test(await told(page)));
-  assert.equal((await server.people("Recarga")).length, 1);
+  await until("the registration", async () => (await server.people("Recarga")).length);
   page.on("dialog", (dialog) => dialog.accept());
   await page.reload();
-  await page.waitForSelector("#registration");
-  const reference = await register(page, { photo: CARD, city: undefined });
+  line.swallowed = 0;
+  await page.waitForSelector(".restored");
+  const reference = await register(page, { photo: CARD });
   assert.deepEqual(await server.people("Recarga"), [reference]);
 });
