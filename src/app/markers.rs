@@ -7,7 +7,10 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,6 +28,9 @@ use crate::{
 const EMBEDDED: Duration = Duration::from_secs(5);
 const SERVER: Duration = Duration::from_mins(30);
 
+/// Attempts to put a marker that another replica lowers.
+const MOST_PUTS: usize = 5;
+
 /// Why the markers do not help.
 #[derive(Debug, thiserror::Error)]
 pub enum MarkersError {
@@ -40,6 +46,11 @@ pub enum MarkersError {
     /// The record store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The photo store had a marker and has none any more.
+    #[error(
+        "the photo store lost the marker of its register, and perhaps the photos; name the right one, or restore it"
+    )]
+    PhotosLost,
     /// The two, or one of them and the record store, are of different registers.
     #[error("records, keys and photos are not of one register")]
     Differ,
@@ -89,6 +100,8 @@ pub struct Markers {
     file: Option<PathBuf>,
     photos: Photos,
     keyring: Arc<Keyring>,
+    /// Whether this process has seen one in the photo store.
+    is_in_photos: Arc<AtomicBool>,
 }
 
 impl Markers {
@@ -99,6 +112,7 @@ impl Markers {
             file,
             photos,
             keyring,
+            is_in_photos: Arc::default(),
         }
     }
 
@@ -160,13 +174,37 @@ impl Markers {
         }
         let is_lower =
             |known: Option<Marker>| known.is_none_or(|known| known.registered < now.registered);
-        if is_lower(file) {
-            self.write_file(&now)?;
+        // The file may lie where nothing can be written: then the photo store's has to do.
+        let written = if is_lower(file) {
+            self.write_file(&now)
+        } else {
+            Ok(())
+        };
+        match photos {
+            Some(_) => self.is_in_photos.store(true, Ordering::Relaxed),
+            None if self.is_in_photos.load(Ordering::Relaxed) => {
+                return Err(MarkersError::PhotosLost);
+            }
+            None => {}
         }
         if is_lower(photos) {
-            self.photos.put_marker(&now).await?;
+            self.put_marker(&now).await?;
         }
+        written?;
         Ok(census.missing(known))
+    }
+
+    /// Puts the photo store's, until it is as high: another replica may have put a lower one over it.
+    async fn put_marker(&self, now: &Marker) -> Result<(), MarkersError> {
+        for _ in 0..MOST_PUTS {
+            self.photos.put_marker(now).await?;
+            self.is_in_photos.store(true, Ordering::Relaxed);
+            let found = self.photos.marker().await?;
+            if found.is_some_and(|found| found.registered >= now.registered) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Sets both to what `store` has, even below what they have seen: it is a whole copy.
@@ -207,7 +245,10 @@ impl Markers {
                 Err(error) => error.to_string(),
             };
             if !found.is_empty() && found != told {
-                tracing::error!(found, "the register is not as it was seen before");
+                tracing::error!(
+                    found,
+                    "the markers of the register cannot be kept, or tell of more people than there are"
+                );
             }
             told = found;
             let pause = tokio::time::sleep(pause);

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod board;
 pub mod charts;
+pub mod drafts;
 pub mod health;
 pub mod intake;
 pub mod markers;

@@ -53,8 +53,8 @@ pub(super) async fn search(
     Query(query): Query<CityQuery>,
     asked: HeaderMap,
 ) -> Result<Response, Problem> {
-    // The URL is the whole cache key, and catalogue and program version the whole `ETag`: the answer depends on no
-    // `Accept…` header, so that there is no `Vary`.
+    // The URL is the whole cache key, and catalogue and program version the whole `ETag`: what is found
+    // depends on no `Accept…` header; only whether it is compressed does.
     let version = env!("CARGO_PKG_VERSION");
     let etag = format!("\"{}-{version}\"", app.cities.fingerprint());
     let tag = HeaderValue::from_str(&etag).map_err(|_| Problem::new(Kind::Internal))?;

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::{
     domain::photo::{self, PhotoError},
-    domain::registration::{Fault, RegistrationForm},
+    domain::registration::{Fault, RawText, RegistrationForm},
     http::{
         memory::{Held, OverBudget},
         parts::{self, CHARSET, Parts, PartsError},
@@ -38,7 +38,7 @@ pub const MAX_BODY_BYTES: u64 = 32 * 1024 * 1024;
 const DEADLINE: Duration = Duration::from_mins(5);
 
 /// Worst-case memory amplification of an upload: each byte as received, as field, and clean or encrypted.
-const COPIES: usize = 3;
+pub(super) const COPIES: usize = 3;
 
 /// Why a form cannot be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ pub enum FormError {
     Timeout,
 }
 
-const FIELDS: [&str; 7] = [
+const FIELDS: [&str; 9] = [
     "name",
     "city",
     "photo",
@@ -80,7 +80,12 @@ const FIELDS: [&str; 7] = [
     "document_number",
     "email",
     "idempotency_key",
+    "notice",
+    "consent",
 ];
+
+/// What the pages of the form send beside it.
+const ASKED: [&str; 3] = ["draft", "step", "lang"];
 
 /// The field that names the default charset of the other fields (RFC 7578, 4.6).
 const DEFAULT_CHARSET: &str = "_charset_";
@@ -92,6 +97,19 @@ pub struct ReadForm {
     pub form: RegistrationForm,
     /// The photo's bytes, unless it was absent or is faulty already.
     pub photo: Option<Result<Vec<u8>, PhotoError>>,
+    /// What a page asks for beside it.
+    pub asked: Asked,
+}
+
+/// What a page asks for beside the form.
+#[derive(Default)]
+pub struct Asked {
+    /// The number of the draft that it is.
+    pub draft: RawText,
+    /// `check` where the answers are to be shown once more before they are sent.
+    pub step: RawText,
+    /// The language to change to, instead of sending.
+    pub lang: RawText,
 }
 
 /// Reads a body whose `Content-Type` is `content_type` into `read`, taking from the memory budget of `held` as it
@@ -120,7 +138,7 @@ where
     let boundary = String::from_utf8(boundary).map_err(|_| FormError::NotMultipart)?;
     let mut texts = Texts::default();
     let reading = read_parts(body, boundary, announced, &held, read, &mut texts).await;
-    texts.decode(&mut read.form);
+    texts.decode(read);
     reading
 }
 
@@ -144,6 +162,7 @@ where
             FIELDS
                 .iter()
                 .copied()
+                .chain(ASKED)
                 .chain([DEFAULT_CHARSET])
                 .collect::<Vec<_>>(),
         )
@@ -173,7 +192,7 @@ struct Texts(Vec<(&'static str, Option<String>, Bytes)>);
 
 impl Texts {
     async fn add(&mut self, field: Field<'_>) -> Result<(), FormError> {
-        let known = FIELDS.into_iter().chain([DEFAULT_CHARSET]);
+        let known = FIELDS.into_iter().chain(ASKED).chain([DEFAULT_CHARSET]);
         let name = known.into_iter().find(|name| field.name() == Some(name));
         let name = name.ok_or(FormError::Unknown)?;
         if self.0.iter().any(|(known, ..)| *known == name) {
@@ -187,7 +206,8 @@ impl Texts {
         Ok(())
     }
 
-    fn decode(self, form: &mut RegistrationForm) {
+    fn decode(self, read: &mut ReadForm) {
+        let (form, asked) = (&mut read.form, &mut read.asked);
         let default = self.0.iter().find(|(name, ..)| *name == DEFAULT_CHARSET);
         let default = default.map(|(.., label)| String::from_utf8_lossy(label).into_owned());
         for (name, charset, bytes) in self.0 {
@@ -199,6 +219,11 @@ impl Texts {
                 "document_number" => &mut form.document_number,
                 "email" => &mut form.email,
                 "idempotency_key" => &mut form.idempotency_key,
+                "notice" => &mut form.notice,
+                "consent" => &mut form.consent,
+                "draft" => &mut asked.draft,
+                "step" => &mut asked.step,
+                "lang" => &mut asked.lang,
                 _ => continue,
             };
             *place = Some(text);

@@ -97,9 +97,15 @@ impl Limits {
     fn rate_of(&self, request: &Request) -> Option<&Rate> {
         let route = request.extensions().get::<MatchedPath>();
         match (request.method(), route?.as_str()) {
-            (&Method::POST, "/registrations") => self.posts.as_ref(),
+            (&Method::POST, "/registrations" | "/drafts/{id}") => self.posts.as_ref(),
             (&Method::POST, "/staff/sign-in") => Some(&self.sign_ins),
-            (&Method::GET | &Method::HEAD, "/registrations/{reference}") => Some(&self.references),
+            (
+                &Method::GET | &Method::HEAD,
+                "/registrations/{reference}"
+                | "/drafts/{id}"
+                | "/drafts/{id}/check"
+                | "/drafts/{id}/preview",
+            ) => Some(&self.references),
             _ => None,
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 mod charts;
 mod cities;
+mod drafts;
 pub mod form;
 pub mod limits;
 pub mod memory;
@@ -22,13 +23,14 @@ mod reports;
 mod staff;
 pub mod state;
 mod tell;
+mod upload;
 
 use std::time::Duration;
 
 pub use axum::Router;
 use axum::{
     extract::DefaultBodyLimit,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
     middleware::{from_fn, from_fn_with_state},
     response::IntoResponse as _,
     routing::{get, post},
@@ -36,7 +38,10 @@ use axum::{
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    compression::CompressionLayer,
+    compression::{
+        CompressionLayer,
+        predicate::{Predicate as _, SizeAbove},
+    },
     csrf::CsrfLayer,
     limit::RequestBodyLimitLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
@@ -55,6 +60,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 
 /// Body limit of every route but registrations: a token, a code, an address.
 const MAX_SMALL_BODY: usize = 4 * 1024;
+
+/// Size below which nothing is compressed.
+const SMALL: u64 = 256;
 
 /// Only this origin's own files; no inline script or style.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'self'; \
@@ -112,7 +120,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn router(app: Arc<AppState>) -> Router {
     let [quick, streams, uploads] = api().map(|routes| routes.split_for_parts().0);
     let pages = Router::new()
-        .route("/", get(pages::form))
+        .route("/", get(drafts::first))
+        .route("/drafts/{id}", get(drafts::form).post(drafts::post))
+        .route("/drafts/{id}/check", get(drafts::check))
+        .route("/drafts/{id}/preview", get(drafts::preview))
         .route("/registrations", get(registrations::reopened))
         .route("/staff", get(staff::dashboard))
         .route(
@@ -124,10 +135,14 @@ pub fn router(app: Arc<AppState>) -> Router {
         .layer(CompressionLayer::new());
     let docs = Router::new()
         .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi()))
+        .layer(CompressionLayer::new())
         .layer(SetResponseHeaderLayer::overriding(
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(DOCS_SECURITY_POLICY),
         ));
+    // Pictures are compressed already, and a chart's ETag is of its bytes.
+    let texts = CompressionLayer::new().compress_when(SizeAbove::new(SMALL).and(is_text));
+    let quick = quick.layer(texts);
     let quick = quick.merge(pages).layer(TimeoutLayer::with_status_code(
         StatusCode::SERVICE_UNAVAILABLE,
         ANSWER,
@@ -170,6 +185,7 @@ pub fn router(app: Arc<AppState>) -> Router {
         ))
         .layer(from_fn(ops::log))
         .layer(from_fn(ops::measure))
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(SMALL).and(is_problem)))
         .layer(from_fn(tell::tell))
         .layer(CatchPanicLayer::custom(problem::from_panic))
         .layer(from_fn(peer::check))
@@ -180,6 +196,25 @@ pub fn router(app: Arc<AppState>) -> Router {
         .fallback(async || problem::Problem::of(StatusCode::NOT_FOUND).into_response())
         .layer(layers)
         .with_state(app)
+}
+
+fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    let media_type = headers.get(header::CONTENT_TYPE);
+    let media_type = media_type.map_or(&b""[..], HeaderValue::as_bytes);
+    let texts = ["text/html", "application/json", "application/problem+json"];
+    texts
+        .iter()
+        .any(|text| media_type.starts_with(text.as_bytes()))
+}
+
+/// An answer that is not a success repeats nothing that was asked beside a secret.
+fn is_problem(
+    status: StatusCode,
+    version: Version,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> bool {
+    extensions.get::<problem::Problem>().is_some() && is_text(status, version, headers, extensions)
 }
 
 /// The router of the ops listener: `/metrics`.

@@ -30,7 +30,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     foundation::clock::now,
-    http::problem::{Kind, Problem},
+    http::problem::{self, Kind, Problem},
 };
 
 /// Minimum rate of a body in bytes per second, on average. A sixth of what a phone on 2G reaches.
@@ -73,6 +73,8 @@ struct State {
     waiting: Option<Instant>,
     /// Whether a body was answered before its end.
     unread: bool,
+    /// Whether all of an answer was handed over to be sent, which does not say that it was.
+    answered: bool,
 }
 
 /// The read error of an evicted connection: others needed the room.
@@ -94,6 +96,7 @@ impl Peer {
                 behind: Duration::ZERO,
                 waiting: None,
                 unread: false,
+                answered: false,
             }),
         }
     }
@@ -113,6 +116,7 @@ impl Peer {
         let mut state = self.state();
         state.awaited = awaited;
         state.since = now;
+        state.answered = false;
         state.begun = false;
         state.behind = Duration::ZERO;
         state.waiting = None;
@@ -139,6 +143,14 @@ impl Peer {
     /// Marks what it still sends as not to be read as a request.
     pub fn leaves_unread(&self) {
         self.state().unread = true;
+    }
+
+    /// Notes that all that was handed over is sent: the next request is awaited from now on.
+    pub fn sent(&self, now: Instant) {
+        let is_answered = self.state().answered;
+        if is_answered {
+            self.awaits(Awaited::Head, now);
+        }
     }
 
     /// Notes that a read is pending. Returns its deadline, if a body is awaited.
@@ -249,7 +261,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Received<B> {
     }
 }
 
-/// A response body that tells its peer when all of it was handed over: the next request is awaited from then on.
+/// A response body that tells its peer when all of it was handed over.
 struct Answered {
     body: Body,
     peer: Arc<Peer>,
@@ -277,8 +289,21 @@ impl HttpBody for Answered {
 
 impl Drop for Answered {
     fn drop(&mut self) {
-        self.peer.awaits(Awaited::Head, Instant::now());
+        self.peer.state().answered = true;
     }
+}
+
+/// The status of what did not arrive in time.
+pub const TIMEOUT: StatusCode = problem::TIMEOUT;
+
+/// Whether a body ended in its read timeout.
+#[must_use]
+pub(super) fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut)
+    })
 }
 
 /// Marks the stand-in for a request that could not be parsed.
@@ -313,7 +338,10 @@ pub async fn refusal(router: Router, status: StatusCode) -> Vec<u8> {
 /// Middleware: refuses what HTTP forbids and hyper lets through.
 pub(super) async fn check(request: Request, next: Next) -> Response {
     let refused = request.extensions().get::<Refused>();
-    let refused = refused.map(|&Refused(status)| Problem::of(status));
+    let refused = refused.map(|&Refused(status)| match status {
+        TIMEOUT => Problem::new(Kind::Timeout),
+        status => Problem::of(status),
+    });
     let over_http = request.extensions().get::<Arc<Peer>>().is_some();
     let faulty = || fault(request.version(), request.headers()).filter(|_| over_http);
     match refused.or_else(faulty) {

@@ -25,6 +25,10 @@ use crate::{
 /// `Retry-After` in seconds, for a client that was turned away because of load or an unavailable tier.
 pub(super) const RETRY_AFTER: u16 = 5;
 
+/// The status of what did not arrive in time. Never 408, on which browsers send again by themselves, with the whole
+/// photo.
+pub(super) const TIMEOUT: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+
 /// What went wrong; the slug is the `type` in the answer, and stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -64,11 +68,7 @@ impl Kind {
                 "method-not-allowed",
                 "Not with this method",
             ),
-            Self::Timeout => (
-                StatusCode::REQUEST_TIMEOUT,
-                "timeout",
-                "The upload paused for too long",
-            ),
+            Self::Timeout => (TIMEOUT, "timeout", "The upload paused for too long"),
             Self::KeyReused(_) => (
                 StatusCode::CONFLICT,
                 "idempotency-key-reused",
@@ -118,13 +118,32 @@ impl Kind {
         }
     }
 
+    /// The kind of a slug that a draft remembers; `first` is what a reused key registered.
+    pub(super) fn named(slug: &str, first: Option<Reference>) -> Self {
+        let known = [
+            Self::Malformed,
+            Self::Timeout,
+            Self::AlreadyRegistered,
+            Self::TooLarge,
+            Self::UnsupportedMedia,
+            Self::Invalid,
+            Self::Busy,
+            Self::TooMany(RETRY_AFTER.into()),
+            Self::Unavailable,
+        ];
+        let reused = first.map(Self::KeyReused);
+        let mut kinds = known.into_iter().chain(reused);
+        kinds
+            .find(|kind| kind.parts().1 == slug)
+            .unwrap_or(Self::Internal)
+    }
+
     fn of(status: StatusCode) -> Self {
         match status {
             StatusCode::BAD_REQUEST => Self::Malformed,
             StatusCode::FORBIDDEN => Self::Forbidden,
             StatusCode::NOT_FOUND => Self::NotFound,
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
-            StatusCode::REQUEST_TIMEOUT => Self::Timeout,
             StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMedia,
             StatusCode::UNPROCESSABLE_ENTITY => Self::Invalid,

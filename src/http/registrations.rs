@@ -1,51 +1,34 @@
 //! `POST /registrations` (idempotent under its key), the proof that a registration exists, and its photo.
 
-use std::{
-    num::NonZero,
-    sync::{Arc, LazyLock},
-    thread,
-    time::Duration,
-};
+use std::sync::Arc;
 
 use axum::{
     Json,
-    body::HttpBody as _,
     extract::{Path, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
+use axum_extra::extract::cookie::CookieJar;
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 
 use crate::{
     app::intake::Registered,
     domain::city::City,
-    domain::photo::{self, Photo, PhotoError},
-    domain::registration::{
-        Fault, IdempotencyKey, NewRegistration, RawText, Reference, Registration, StoredPhoto,
-    },
-    foundation::clock::now,
+    domain::registration::{Reference, Registration, StoredPhoto},
     foundation::telemetry::AUDIT,
     http::state::AppState,
     http::{
-        form::{self, FormError, ReadForm},
-        limits::Source,
-        memory::Held,
+        drafts,
         negotiate::{Language, lang_of, wants_page},
         pages,
-        peer::Peer,
-        problem::{Kind, Problem, RETRY_AFTER},
+        problem::{Kind, Problem},
         staff::Staff,
         tell::ProblemBody,
+        upload::{self, InFlight, Received},
     },
 };
 
-/// Timeout of storing photo and record once the form is read. The work goes on after it; a retry with the same
-/// idempotency key gets its result.
-const INTAKE: Duration = Duration::from_secs(30);
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// What a client gets for a registration.
@@ -117,6 +100,12 @@ pub(super) struct FormBody {
     email: Option<String>,
     /// 8 to 128 visible ASCII characters, quoted or not; instead of the header.
     idempotency_key: Option<String>,
+    /// The version of the privacy notice that the person was shown, 1 to 32 letters, digits, dots and dashes; where it
+    /// is sent, so must `consent` be.
+    notice: Option<String>,
+    /// Anything, when the person agrees to the notice.
+    #[schema(example = "yes")]
+    consent: Option<String>,
 }
 
 /// Registers a person.
@@ -129,15 +118,14 @@ pub(super) struct FormBody {
     params(("Idempotency-Key" = Option<String>, Header, description = "8 to 128 visible ASCII characters, bare or as a quoted string; makes a repeated request harmless")),
     responses(
         (status = 201, description = "Registered", body = RegisteredBody, headers(("Location" = String))),
-        (status = 200, description = "Registered before, under the same key and with the same content", body = RegisteredBody, headers(("Idempotent-Replayed" = String))),
-        (status = 303, description = "To the confirmation page, for a browser"),
+        (status = 200, description = "Registered before with the same content, under the same key or another", body = RegisteredBody, headers(("Idempotent-Replayed" = String))),
+        (status = 303, description = "For a browser: to the confirmation page, or to the form with what is wrong with it"),
         (status = 400, description = "`malformed`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: from another site", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "`timeout`: the upload came too slowly or took too long", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`idempotency-key-reused` or `already-registered`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "`too-large`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid`, with every fault of every field", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid`, with every fault of every field; or `timeout`: the upload came too slowly or took too long", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "`too-many`: there were too many from this address", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
         (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "`unavailable` or `busy`; safe to retry with the same key", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = String))),
@@ -146,29 +134,28 @@ pub(super) struct FormBody {
 pub(super) async fn create(State(app): State<Arc<AppState>>, request: Request) -> Response {
     let lang = lang_of(request.uri(), request.headers());
     let wants_page = wants_page(request.headers());
-    let mut typed = pages::Typed::default();
+    let jar = CookieJar::from_headers(request.headers());
     let _in_flight = InFlight::begin();
-    match register(&app, request, &mut typed).await {
-        Ok(registered) => {
-            count(&registered);
-            if wants_page {
-                Redirect::to(&pages::confirmation(
-                    registered.registration.reference,
-                    lang,
-                ))
-                .into_response()
-            } else {
-                created(&app, &registered)
-            }
+    let mut received = Received::default();
+    let read = upload::receive(&app, request, &mut received).await;
+    if wants_page {
+        return drafts::answer(&app, jar, lang, received, read).await;
+    }
+    let registering = async {
+        read?;
+        let draft = drafts::complete(&app, &jar, &mut received).await?;
+        let registered = upload::register(&app, received.form, received.held).await?;
+        if let Some((key, draft)) = draft {
+            drafts::forget(&app, &key, &draft, registered.registration.reference).await;
         }
+        Ok(registered)
+    };
+    match registering.await {
+        Ok(registered) => created(&app, &registered),
         Err(problem) => {
-            metrics::counter!("padron_registrations_refused_total", "reason" => problem.slug())
-                .increment(1);
-            if wants_page {
-                pages::form_again(&app, &typed, problem, lang)
-            } else {
-                problem.into_response()
-            }
+            let problem: Problem = problem;
+            upload::refused(&problem);
+            problem.into_response()
         }
     }
 }
@@ -181,136 +168,6 @@ pub(super) async fn reopened(headers: HeaderMap, Language(lang): Language) -> Re
         let allow = [(header::ALLOW, HeaderValue::from_static("POST"))];
         (allow, Problem::new(Kind::MethodNotAllowed)).into_response()
     }
-}
-
-/// Counts an upload in the gauge of those in flight, until it is dropped.
-struct InFlight(metrics::Gauge);
-
-impl InFlight {
-    fn begin() -> Self {
-        let uploads = metrics::gauge!("padron_uploads_in_flight");
-        uploads.increment(1);
-        Self(uploads)
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.decrement(1);
-    }
-}
-
-fn count(registered: &Registered) {
-    let outcome = if registered.replayed {
-        "replayed"
-    } else {
-        let photo = registered.registration.photo.as_ref();
-        let bytes = photo.map_or(0, |photo| photo.bytes);
-        metrics::counter!("padron_photo_bytes_total").increment(bytes);
-        "accepted"
-    };
-    metrics::counter!("padron_registrations_total", "outcome" => outcome).increment(1);
-}
-
-async fn register(
-    app: &AppState,
-    request: Request,
-    typed: &mut pages::Typed,
-) -> Result<Registered, Problem> {
-    let (parts, body) = request.into_parts();
-    let from = parts.extensions.get::<Source>().map(|source| source.0);
-    let peer = parts.extensions.get::<Arc<Peer>>().cloned();
-    let held = app.uploads.begin(from, peer);
-    let held = Arc::new(held.ok_or(Problem::new(Kind::TooMany(RETRY_AFTER.into())))?);
-    let content_type = parts.headers.get(header::CONTENT_TYPE);
-    let content_type = content_type.map_or(&b""[..], HeaderValue::as_bytes);
-    let announced = body.size_hint().exact();
-    let mut read = ReadForm::default();
-    let body = body.into_data_stream();
-    let reading = form::read(content_type, announced, body, held.clone(), &mut read).await;
-    typed.keep(&read.form);
-    reading?;
-    let ReadForm { mut form, photo } = read;
-    let field = form.idempotency_key.take();
-    form.idempotency_key = one_key(&parts.headers, field)?;
-    form.photo = clean(photo, held.clone()).await?;
-    let new = NewRegistration::parse(form, &app.cities).map_err(Problem::invalid)?;
-    // The memory budget is given back when the work is done, not when the client disconnects or the timeout is over.
-    let registering = app.intake.register(new, now(), held);
-    let registered = tokio::time::timeout(INTAKE, registering).await;
-    Ok(registered.map_err(|_| Problem::new(Kind::Unavailable))??)
-}
-
-/// The one idempotency key of a request, from headers or form; two that differ are the client's error.
-fn one_key(headers: &HeaderMap, field: RawText) -> Result<RawText, Problem> {
-    let in_headers = headers.get_all(IDEMPOTENCY_KEY).iter().map(|value| {
-        let text = value.to_str().map_err(|_| Fault::Format);
-        ("another header Idempotency-Key", text.map(str::to_owned))
-    });
-    let in_form = field.map(|text| ("the field idempotency_key", text));
-    let blank =
-        |text: &Result<String, Fault>| text.as_deref().is_ok_and(|text| text.trim().is_empty());
-    let parsed = |text: &Result<String, Fault>| IdempotencyKey::parse(text.as_deref().ok()?).ok();
-    let mut keys = in_headers.chain(in_form).filter(|(_, text)| !blank(text));
-    let Some((_, key)) = keys.next() else {
-        return Ok(None);
-    };
-    for (place, other) in keys {
-        let same = other == key || parsed(&key).is_some_and(|key| parsed(&other) == Some(key));
-        if !same {
-            return Err(Problem::new(Kind::Malformed).detail(format!(
-                "the header Idempotency-Key and {place} differ; send one key"
-            )));
-        }
-    }
-    Ok(Some(key))
-}
-
-/// Cleans a photo on the blocking pool. The memory `held` for the upload is given back when that work ends, even if the
-/// client has disconnected.
-async fn clean(
-    photo: Option<Result<Vec<u8>, PhotoError>>,
-    held: Arc<Held>,
-) -> Result<Option<Result<Photo, PhotoError>>, Problem> {
-    match photo {
-        Some(Ok(bytes)) => {
-            let cleaning = in_turn(&TURNS, move |is_wanted: &dyn Fn() -> bool| {
-                let photo = photo::clean_while(&bytes, is_wanted);
-                // In this order: the bytes are freed before their part of the budget is given back.
-                drop(bytes);
-                drop(held);
-                photo
-            });
-            Ok(Some(cleaning.await?))
-        }
-        Some(Err(error)) => Ok(Some(Err(error))),
-        None => Ok(None),
-    }
-}
-
-/// Concurrency limit of CPU-bound work: one permit less than there are cores, so that one stays free for all else.
-static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    Arc::new(Semaphore::new(processors.saturating_sub(1).max(1)))
-});
-
-/// Runs CPU-bound `work` on the blocking pool, once it has a permit. It is handed a check whether somebody still
-/// waits for it, because work on that pool cannot be cancelled from outside.
-async fn in_turn<T: Send + 'static>(
-    turns: &Arc<Semaphore>,
-    work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
-) -> Result<T, Problem> {
-    let turn = turns.clone().acquire_owned().await;
-    let turn = turn.map_err(|_| Problem::new(Kind::Internal))?;
-    let waiting = Arc::new(());
-    let heard = Arc::downgrade(&waiting);
-    let working = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        work(&|| heard.strong_count() > 0)
-    });
-    let done = working.await.map_err(|_| Problem::new(Kind::Internal));
-    drop(waiting);
-    done
 }
 
 fn created(app: &AppState, registered: &Registered) -> Response {
@@ -333,22 +190,6 @@ fn created(app: &AppState, registered: &Registered) -> Response {
         ([replayed], [(header::LOCATION, location)], body).into_response()
     } else {
         (StatusCode::CREATED, [(header::LOCATION, location)], body).into_response()
-    }
-}
-
-impl From<FormError> for Problem {
-    fn from(error: FormError) -> Self {
-        let kind = match error {
-            FormError::NotMultipart => Kind::UnsupportedMedia,
-            FormError::Malformed
-            | FormError::LongHead
-            | FormError::Duplicate(_)
-            | FormError::Unknown => Kind::Malformed,
-            FormError::TooLarge(_) | FormError::LongBody => Kind::TooLarge,
-            FormError::Busy => Kind::Busy,
-            FormError::Timeout => Kind::Timeout,
-        };
-        Self::new(kind).detail(error.to_string())
     }
 }
 
@@ -434,44 +275,4 @@ async fn find(app: &AppState, reference: &str) -> Result<Registration, Problem> 
     let reference = Reference::parse(reference).ok_or(Problem::new(Kind::NotFound))?;
     let found = app.store.find(reference).await?;
     found.ok_or(Problem::new(Kind::NotFound))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn work_ends_when_nobody_waits_for_it() {
-        let (begin, start) = mpsc::channel();
-        let (finish, end) = mpsc::channel();
-        let working = tokio::spawn(async move {
-            let turns = Arc::new(Semaphore::new(1));
-            in_turn(&turns, move |is_wanted| {
-                begin.send(is_wanted()).ok();
-                while is_wanted() {
-                    thread::yield_now();
-                }
-                finish.send(()).ok();
-            })
-            .await
-        });
-        let wait = tokio::task::spawn_blocking(move || start.recv());
-        assert_eq!(wait.await.expect("waits"), Ok(true));
-        working.abort();
-        let wait = tokio::task::spawn_blocking(move || end.recv());
-        assert_eq!(wait.await.expect("waits"), Ok(()));
-    }
-
-    #[tokio::test]
-    async fn work_waits_for_its_turn_and_gives_it_back() {
-        let turns = Arc::new(Semaphore::new(1));
-        let turn = turns.clone().try_acquire_owned().expect("free");
-        let mut working = Box::pin(in_turn(&turns, |_| 7));
-        assert!(futures::poll!(&mut working).is_pending());
-        drop(turn);
-        assert_eq!(working.await.ok(), Some(7));
-        assert_eq!(turns.available_permits(), 1);
-    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::{
     Form,
-    extract::{FromRequestParts, Query, State},
+    extract::{FromRequestParts, Query, State, rejection::FormRejection},
     http::{HeaderMap, HeaderValue, Uri, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
@@ -24,6 +24,7 @@ use crate::{
     http::{
         negotiate::{Language, lang_of, wants_page},
         pages,
+        peer::is_timeout,
         problem::{Kind, Problem},
     },
     store::StoreError,
@@ -170,8 +171,14 @@ pub(super) async fn sign_in(
     State(app): State<Arc<AppState>>,
     jar: CookieJar,
     Language(lang): Language,
-    Form(typed): Form<SignIn>,
+    typed: Result<Form<SignIn>, FormRejection>,
 ) -> Result<Response, Problem> {
+    let Form(typed) = match typed {
+        // A slow line is no malformed request.
+        Err(rejection) if is_timeout(&rejection) => return Err(Problem::new(Kind::Timeout)),
+        Err(rejection) => return Ok(rejection.into_response()),
+        Ok(typed) => typed,
+    };
     let Some(session) = app.access.sign_in(&typed.token, now()).await? else {
         return Ok(pages::sign_in("", &typed.next, true, lang));
     };

@@ -7,13 +7,25 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    app::{access::Access, board::Board, charts::Charts, health::Health, intake::Intake},
+    app::{
+        access::Access, board::Board, charts::Charts, drafts::Drafts, health::Health,
+        intake::Intake,
+    },
     domain::city::Cities,
     foundation::{origin::Origin, seal::Keyring},
     http::{limits::Limits, memory::UploadMemory},
     photos::Photos,
     store::Store,
 };
+
+/// The office that keeps the data, as the privacy notice names it.
+#[derive(Clone, Debug, Default)]
+pub struct Office {
+    /// Its name.
+    pub name: Option<String>,
+    /// How people reach it.
+    pub contact: Option<String>,
+}
 
 /// The shared parts of one server.
 pub struct AppState {
@@ -37,6 +49,10 @@ pub struct AppState {
     pub health: Arc<Health>,
     /// Name of this replica.
     pub instance: Arc<str>,
+    /// Forms that are not registered yet.
+    pub drafts: Arc<Drafts>,
+    /// Who keeps the data.
+    pub office: Office,
     /// What people type to reach the form.
     pub origin: Origin,
     /// Zone of the times in reports and charts.

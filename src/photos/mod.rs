@@ -2,8 +2,9 @@
 //!
 //! Intake puts, staff open, the sweep lists and removes, `padron copy` copies. Owns every object name and every byte
 //! that lies in a bucket or folder; type, size and wrapped data key of a photo are in its record. `url` says where
-//! photos are, `s3` configures the S3 client. Never writes a photo in plaintext, and never asks the record store.
+//! photos are, `s3` configures the S3 client, `drafts` is an area of its own for forms that are not sent yet. Never writes a photo in plaintext, and never asks the record store.
 
+mod drafts;
 mod s3;
 mod url;
 
@@ -23,6 +24,7 @@ use object_store::{
 };
 use uuid::Uuid;
 
+pub use self::drafts::DraftArea;
 use self::s3::bucket_of;
 pub use self::s3::{S3, S3Style};
 pub use self::url::PhotosUrl;
@@ -181,10 +183,12 @@ impl Photos {
 
     async fn put_sealed(&self, key: PhotoKey, sealed: Bytes) -> Result<(), PhotosError> {
         let putting = async {
+            // Before, so that nothing is written beside it; after, because it may have gone meanwhile.
             self.is_still_there()?;
-            within(self.objects.put(&path(key), sealed.into())).await
+            within(self.objects.put(&path(key), sealed.into())).await?;
+            self.is_still_there()
         };
-        measured("put", putting).await.map(drop)
+        measured("put", putting).await
     }
 
     async fn get(&self, key: PhotoKey) -> Result<Bytes, PhotosError> {
@@ -258,11 +262,23 @@ impl Photos {
     /// # Errors
     /// When the folder cannot be read or written.
     pub async fn remove_unfinished(&self, time: Timestamp) -> Result<u64, PhotosError> {
+        self.remove_unfinished_in(&[PREFIX], time).await
+    }
+
+    async fn remove_unfinished_in(
+        &self,
+        below: &[&str],
+        time: Timestamp,
+    ) -> Result<u64, PhotosError> {
         let Some(folder) = self.folder.clone() else {
             return Ok(0);
         };
-        let removing =
-            tokio::task::spawn_blocking(move || remove_unfinished(&folder.path.join(PREFIX), time));
+        let below: PathBuf = folder
+            .path
+            .iter()
+            .chain(below.iter().map(AsRef::as_ref))
+            .collect();
+        let removing = tokio::task::spawn_blocking(move || remove_unfinished(&below, time));
         let removed = removing.await.map_err(object_store::Error::from)?;
         removed.map_err(PhotosError::Folder)
     }

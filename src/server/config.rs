@@ -16,7 +16,11 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-    foundation::{origin::Origin, paste::plain, path::local_path},
+    foundation::{
+        origin::Origin,
+        paste::{plain, shed},
+        path::local_path,
+    },
     photos::{PhotosUrl, S3},
     store::StoreUrl,
 };
@@ -91,6 +95,14 @@ pub struct Config {
     /// Name of this replica, in X-Served-By and in reports [default: the host's name]
     #[arg(long, env = "PADRON_INSTANCE", value_parser = instance, global = true)]
     pub instance: Option<String>,
+
+    /// Who keeps the data, named in the privacy notice and below every page of the form, for example `Secretaría de Salud de Bogotá`
+    #[arg(long, env = "PADRON_OFFICE", value_parser = line, global = true)]
+    pub office: Option<String>,
+
+    /// How people reach it to ask, correct or withdraw: a telephone, an address or an e-mail
+    #[arg(long, env = "PADRON_CONTACT", value_parser = line, global = true)]
+    pub contact: Option<String>,
 
     /// Catalogue of cities as CSV: code,municipality,department,aliases [default: the 1,121 municipalities of Colombia]
     #[arg(long, env = "PADRON_CITIES", value_parser = local_path, global = true)]
@@ -204,6 +216,16 @@ fn instance(text: &str) -> Result<String, String> {
     right
         .then(|| text.to_owned())
         .ok_or_else(|| "use 1 to 64 visible ASCII characters".into())
+}
+
+/// One line of text for a page.
+fn line(text: &str) -> Result<String, String> {
+    let text =
+        shed(text).map_err(|_| "has signs that turn the order of reading around".to_owned())?;
+    let right = (1..=200).contains(&text.chars().count()) && !text.contains(char::is_control);
+    right
+        .then_some(text)
+        .ok_or_else(|| "use one line of 1 to 200 characters".into())
 }
 
 fn time_zone(text: &str) -> Result<TimeZone, String> {

@@ -8,9 +8,13 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 use crate::http::{limits::source, peer::Peer};
 
@@ -22,6 +26,9 @@ const KEPT_FILES: usize = 256;
 
 /// One address gets one in so many connections: a whole office behind NAT is one address.
 const SHARE: usize = 4;
+
+/// How long a new connection waits for one to close before it looks for one to evict again.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 pub(super) struct Connections {
     bound: usize,
@@ -91,7 +98,8 @@ impl Connections {
             match self.seat(address, Instant::now()) {
                 Room::Seat(seat) => return Some(seat),
                 Room::NotForThem => return None,
-                Room::Full => self.room.notified().await,
+                // Nobody tells when one of them becomes idle or slow.
+                Room::Full => drop(timeout(LOOK_AGAIN, self.room.notified()).await),
             }
         }
     }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::http::{
     Router,
-    peer::{Awaited, answer, refusal},
+    peer::{Awaited, TIMEOUT, answer, refusal},
 };
 
 /// Header-read and keep-alive idle timeout.
@@ -111,6 +111,8 @@ async fn serve(
     let mut connection = http.serve_connection(TokioIo::new(socket), service);
     let mut stopping = pin!(stop.cancelled());
     let ended = tokio::select! {
+        // What has arrived already is read before the shutdown asks whether anything has.
+        biased;
         ended = &mut connection => ended,
         () = &mut stopping => {
             if peer.awaited() == Awaited::Head && !peer.has_begun() {
@@ -126,7 +128,7 @@ async fn serve(
     let refused = socket.take_refused().or_else(|| {
         let error = ended.err()?;
         let late = error.is_timeout() && peer.has_begun();
-        let late = late.then_some(StatusCode::REQUEST_TIMEOUT);
+        let late = late.then_some(TIMEOUT);
         late.or(error.is_parse().then_some(StatusCode::BAD_REQUEST))
     });
     if let Some(status) = refused {

@@ -26,9 +26,14 @@ use self::{
 };
 
 use crate::{
-    app::{access::Access, board::Board, charts::Charts, health::Health, sweep},
+    app::{access::Access, board::Board, charts::Charts, drafts::Drafts, health::Health, sweep},
     foundation::{clock::now, telemetry},
-    http::{self, limits::Limits, memory::UploadMemory, state::AppState},
+    http::{
+        self,
+        limits::Limits,
+        memory::UploadMemory,
+        state::{AppState, Office},
+    },
 };
 
 /// Concurrency limit of reports; each pins a read snapshot of the store and takes a few MiB.
@@ -110,6 +115,8 @@ pub async fn serve(config: Config, listeners: Listeners, shutdown: Shutdown) -> 
     background.spawn("sweep", &stop, async move |stop| {
         sweep::run(&*store, &photos, stop).await;
     });
+    let drafts = app.drafts.clone();
+    background.spawn("drafts", &stop, async move |stop| drafts.run(stop).await);
     background.spawn("health", &drained, async move |stop| {
         health.watch(stop).await;
     });
@@ -181,9 +188,14 @@ pub fn state(config: &Config, tiers: Tiers, shutdown: &Shutdown) -> anyhow::Resu
         intake,
         cities,
         store,
+        drafts: Arc::new(Drafts::new(&photos, keyring.clone())),
         photos,
         keyring,
         instance: config.instance().into(),
+        office: Office {
+            name: config.office.clone(),
+            contact: config.contact.clone(),
+        },
         origin: config.origin().map_err(anyhow::Error::msg)?,
         time_zone: config.time_zone.clone(),
         uploads: UploadMemory::new(upload_memory),

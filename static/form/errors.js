@@ -29,7 +29,7 @@ export function showErrors(errors) {
     const place = control.closest(".field");
     place?.classList.add("wrong");
     control.setAttribute("aria-invalid", "true");
-    const error = make("p", { class: "error", id: `${field}-error` }, message);
+    const error = make("p", { class: "error", id: `${field}-error` }, make("span", {}, texts.form_error_prefix), ` ${message}`);
     const anchor = control.closest(".combobox, .choice") ?? control;
     anchor.before(error);
     describe(control, error.id, true);

@@ -9,7 +9,7 @@ export class PhotoField {
   name = "";
   /** @type {Promise<import("./photo.js").Photo> | undefined} */
   #ready;
-  #preview = make("figure", { class: "preview" });
+  #preview = make("figure", { class: "shown" });
 
   /** @param {HTMLInputElement} input @param {HTMLElement} note where its state is told */
   constructor(input, note) {
@@ -75,7 +75,7 @@ export class PhotoField {
     this.#preview.replaceChildren(
       canvasOf(picture),
       make("div", { role: "status" },
-        ...warnings.map((name) => make("p", { class: "warning" }, texts[name])), make("p", {}, texts.script_photo_ask)),
+        ...warnings.map((name) => make("p", { class: "warning" }, texts[name])), make("p", {}, texts.check_photo_question)),
       make("p", { class: "actions" }, ...buttons),
     );
     this.#preview.hidden = false;

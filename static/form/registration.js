@@ -35,7 +35,6 @@ let step = "form";
 let sending;
 let isChecking = false;
 
-submit.textContent = texts.script_review_go;
 fitKeyboard();
 restore();
 waiting.show();
@@ -45,7 +44,9 @@ form.addEventListener("input", () => saveDraft(form, key.value));
 form.addEventListener("change", () => saveDraft(form, key.value));
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  check();
+  const { name, value } = /** @type {HTMLButtonElement} */ (event.submitter ?? submit);
+  if (name === "lang") location.assign(`/?lang=${value}`);
+  else check();
 });
 addEventListener("popstate", ({ state }) => {
   if (step !== "form" && step !== "review") return;
@@ -133,8 +134,9 @@ async function deliver() {
   /** @type {import("./send.js").Form} */
   const whole = {
     key: key.value,
+    // The key has its own place; the step is that of the form without scripts.
     fields: [...new FormData(form)].flatMap(([name, value]) =>
-      typeof value === "string" && name !== "idempotency_key" ? [/** @type {[string, string]} */ ([name, value])] : []),
+      typeof value === "string" && !["idempotency_key", "step"].includes(name) ? [/** @type {[string, string]} */ ([name, value])] : []),
     photo: blob,
     photoName: blob instanceof File ? blob.name : "photo.jpg",
   };

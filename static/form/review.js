@@ -16,7 +16,7 @@ function answersOf(form, preview) {
     const label = form.querySelector(control.type === "radio" ? "legend" : `label[for="${control.id}"]`);
     const value = control instanceof HTMLSelectElement ? control.selectedOptions[0]?.text
       : control.type === "radio" ? control.labels?.[0]?.textContent : control.value.trim();
-    list.append(make("dt", {}, label?.firstChild?.textContent?.trim() ?? ""), make("dd", {}, value || texts.script_review_empty));
+    list.append(make("dt", {}, label?.firstChild?.textContent?.trim() ?? ""), make("dd", {}, value || texts.check_none));
   }
   if (preview) {
     const label = form.querySelector('label[for="photo"]');
@@ -42,7 +42,7 @@ export class Review {
 
   /** @param {{ send: () => void, change: () => void, cancel: () => void }} on */
   constructor({ send, change, cancel }) {
-    this.#buttons.append(button(texts.form_submit, send), button(texts.script_review_change, change, "second"));
+    this.#buttons.append(button(texts.form_submit, send), button(texts.check_change, change, "second"));
     this.#sending.append(this.#bar, this.#percent, make("p", { class: "actions" }, button(texts.script_cancel, cancel, "second")));
     this.element.hidden = true;
   }
@@ -51,8 +51,8 @@ export class Review {
   open(form, preview) {
     this.#told.textContent = "";
     this.element.replaceChildren(
-      make("h1", { id: "review-title" }, texts.script_review_title),
-      make("p", { class: "lead" }, texts.script_review_lead),
+      make("h1", { id: "review-title" }, texts.check_title),
+      make("p", { class: "lead" }, texts.check_lead),
       answersOf(form, preview), this.#told, this.#buttons, this.#sending,
     );
     this.#isSending(false);

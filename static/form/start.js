@@ -4,7 +4,8 @@
 const form = /** @type {HTMLFormElement | null} */ (document.getElementById("registration"));
 const privacy = /** @type {HTMLDetailsElement | null} */ (document.getElementById("privacy"));
 
-if (form) fetchOnTouch(form);
+// A draft that the server keeps goes on as it began, without scripts.
+if (form && !form.elements.namedItem("draft")) fetchOnTouch(form);
 if (privacy) openWhenLinked(privacy);
 
 /** @param {HTMLFormElement} form */
@@ -22,7 +23,8 @@ function fetchOnTouch(form) {
     // Without the rest it is a plain form, and the browser sends it.
     if (state !== "not yet") return;
     event.preventDefault();
-    load().then(() => (state === "here" ? form.requestSubmit() : form.submit()));
+    const button = /** @type {HTMLButtonElement | null} */ (event.submitter);
+    load().then(() => (state === "here" ? form.requestSubmit(button) : form.submit()));
   });
   const isKept = () => {
     try {

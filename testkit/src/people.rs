@@ -104,6 +104,7 @@ pub(crate) fn person(number: u32) -> Person {
         name: PersonName::parse(&name(number)).unwrap(),
         document_number: Some(DocumentNumber::parse(&document(number)).unwrap()),
         email,
+        notice: None,
     }
 }
 

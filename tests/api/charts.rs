@@ -10,10 +10,9 @@ async fn etag(app: &TestApp) -> String {
 }
 
 async fn register(app: &TestApp, city: &str) {
-    assert_eq!(
-        app.post(&Form::whole().with("city", city)).await.status,
-        201
-    );
+    let name = format!("Persona {}", uuid::Uuid::new_v4());
+    let form = Form::whole().with("name", name).with("city", city);
+    assert_eq!(app.post(&form).await.status, 201);
 }
 
 async fn counts(app: &TestApp) -> Vec<(String, u64)> {

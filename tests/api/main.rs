@@ -8,7 +8,9 @@
 )]
 
 mod app;
+mod browser;
 mod charts;
+mod drafts;
 mod faults;
 mod logs;
 mod openapi;

@@ -115,6 +115,16 @@ impl Objects {
         names.try_collect().await.unwrap()
     }
 
+    /// The objects, by name.
+    pub(crate) async fn contents(&self) -> Vec<(String, Vec<u8>)> {
+        let mut contents = Vec::new();
+        for name in self.names().await {
+            let object = self.0.get(&Path::from(name.as_str())).await.unwrap();
+            contents.push((name, object.bytes().await.unwrap().into()));
+        }
+        contents
+    }
+
     /// Removes all of them.
     pub(crate) async fn remove(&self) {
         for name in self.names().await {

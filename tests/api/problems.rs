@@ -321,8 +321,11 @@ async fn forms_are_read_as_other_programs_write_them() {
         ("boundary=\"X\"", b"\r\nAna", photo, "Ana"),
     ];
     for (number, (parameters, name, photo, _)) in cases.iter().enumerate() {
+        let number_of_document = format!("{}", 10_203_040 + number);
         let body = [
-            b"--X\r\nContent-Disposition: form-data; name=\"name\"\r\n",
+            b"--X\r\nContent-Disposition: form-data; name=\"document_number\"\r\n\r\n",
+            number_of_document.as_bytes(),
+            b"\r\n--X\r\nContent-Disposition: form-data; name=\"name\"\r\n",
             *name,
             b"\r\n--X\r\nContent-Disposition: form-data; name=\"city\"\r\n\r\n11001\r\n--X\r\n",
             photo.as_bytes(),

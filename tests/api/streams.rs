@@ -95,6 +95,7 @@ impl Rig {
                 name: PersonName::parse("Ana María Ñáñez").unwrap(),
                 document_number: None,
                 email: None,
+                notice: None,
             };
             Row {
                 envelope,

@@ -38,6 +38,7 @@ macro_rules! stamp {
 mod doubles;
 mod faults;
 mod guard;
+mod markers;
 mod mongo;
 mod photos;
 mod programs;

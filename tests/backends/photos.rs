@@ -1,5 +1,6 @@
 //! The promises of `Photos` and of the sweep over them, stamped over the object stores.
 
+mod drafts;
 mod keeping;
 mod sealing;
 mod sweep;
@@ -15,7 +16,7 @@ use padron::{
     domain::photo::{Photo, clean},
     domain::registration::{PhotoKey, StoredPhoto},
     foundation::seal::Keyring,
-    photos::{Photos, PhotosUrl},
+    photos::{DraftArea, Photos, PhotosUrl},
     photos::{S3, S3Style},
 };
 use tempfile::TempDir;
@@ -44,6 +45,11 @@ macro_rules! every_case {
                 an_empty_store_answers,
                 only_what_was_put_before_is_listed,
                 foreign_objects_are_not_listed,
+            }
+            drafts {
+                a_form_is_found_as_it_was_written_last,
+                a_photo_of_a_draft_is_none_of_the_register,
+                what_is_old_goes_and_the_register_stays,
             }
             sweep {
                 only_old_photos_that_no_record_names_go,
@@ -156,6 +162,19 @@ async fn unfinished_files_go_and_photos_stay() {
     assert_eq!(removed(Timestamp::MIN).await, 0, "one is under way");
     assert_eq!(removed(Timestamp::MAX).await, 1);
     assert!(whole.is_file() && !killed.exists());
+}
+
+#[tokio::test]
+async fn unfinished_files_of_drafts_go_too() {
+    let (tier, folder) = local_folder().await;
+    let area = DraftArea::beside(&tier.photos);
+    let forms = folder.path().join("drafts/forms");
+    std::fs::create_dir_all(&forms).unwrap();
+    let killed = forms.join("00ff#1");
+    std::fs::write(&killed, "half a fo").unwrap();
+    assert_eq!(area.remove_before(Timestamp::MIN).await.unwrap(), 0);
+    assert_eq!(area.remove_before(Timestamp::MAX).await.unwrap(), 1);
+    assert!(!killed.exists());
 }
 
 /// Photos in the bucket of a Versity S3 Gateway.

@@ -129,6 +129,7 @@ async fn make(folder: &Path) {
                 name: PersonName::parse(name).unwrap(),
                 document_number: DocumentNumber::parse(document).ok(),
                 email: Email::parse(email).ok(),
+                notice: None,
             },
             city: cities.find(city).unwrap().clone(),
             photo: (!image.is_empty()).then(|| clean(&photo(image)).unwrap()),

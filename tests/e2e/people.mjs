@@ -11,6 +11,7 @@ export async function fillIn(page, { name, city = "Cali, Valle del Cauca", photo
   if (photo) await page.setInputFiles("#photo", photo);
   if (document !== undefined) await page.fill("#document_number", document);
   if (email !== undefined) await page.fill("#email", email);
+  await page.check("#consent");
 }
 
 /** From the filled form to its review. */

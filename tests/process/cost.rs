@@ -201,17 +201,34 @@ async fn idle_connections_take_no_file_from_store_and_photos() {
 async fn a_least_rate_is_asked_of_bodies_and_whoever_is_too_slow_is_told() {
     let home = Home::new();
     let server = home.start().await;
-    let mut slow = connect(&server, [127, 0, 0, 2]).await.unwrap();
-    slow.write_all(&upload(&server.listen, MIB)).await.unwrap();
-    let mut answer = Vec::new();
-    let reading = slow.read_to_end(&mut answer);
-    tokio::time::timeout(PATIENCE, reading)
-        .await
-        .unwrap()
-        .unwrap();
-    let answer = String::from_utf8(answer).unwrap();
-    assert_eq!(status(&answer), 408, "{answer}");
-    assert!(answer.contains("connection: close"), "{answer}");
+    let sign_in = format!(
+        "POST /staff/sign-in HTTP/1.1\r\nHost: {}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: 100\r\n\r\ntoken=",
+        server.listen
+    );
+    let head = format!("GET / HTTP/1.1\r\nHost: {}\r\n", server.listen);
+    let slow = [
+        upload(&server.listen, MIB),
+        sign_in.into_bytes(),
+        head.into_bytes(),
+    ];
+    let answers = slow.iter().map(async |begun| {
+        let mut slow = connect(&server, [127, 0, 0, 2]).await.unwrap();
+        slow.write_all(begun).await.unwrap();
+        let mut answer = Vec::new();
+        let reading = slow.read_to_end(&mut answer);
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .unwrap()
+            .unwrap();
+        String::from_utf8(answer).unwrap()
+    });
+    for answer in join_all(answers).await {
+        // On 408 a browser would send again by itself.
+        assert_eq!(status(&answer), 422, "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+        assert!(answer.contains("\"type\":\"timeout\""), "{answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -268,7 +285,7 @@ async fn memory_is_bounded_by_the_setting() {
 }
 
 /// A valid JPEG of nearly ten megabytes that stays as large when it is cleaned.
-fn large_photo() -> Vec<u8> {
+pub(crate) fn large_photo() -> Vec<u8> {
     let mut noise = fastrand::Rng::with_seed(7);
     let picture = image::RgbImage::from_fn(1900, 1900, |_, _| {
         image::Rgb([noise.u8(..), noise.u8(..), noise.u8(..)])

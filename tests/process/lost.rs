@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testkit::Home;
+use testkit::{Home, Human};
 
 use crate::copy::{a_register, photos};
 
@@ -101,6 +101,9 @@ async fn a_server_whose_database_is_removed_says_so_and_acknowledges_nothing() {
     remove_database(&home);
     let begun = Instant::now();
     while ready().await != 503 {
+        let human = Human::new(1);
+        let answer = server.post(&human).send().await.unwrap();
+        assert_ne!(answer.status(), 201, "it would be lost");
         assert!(begun.elapsed() < Duration::from_secs(6), "nobody noticed");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

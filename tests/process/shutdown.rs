@@ -3,7 +3,11 @@
 
 use futures::{StreamExt as _, future::join};
 use reqwest::{Response, StatusCode};
-use testkit::{Home, Server, random, until};
+use testkit::{Form, Home, Server, random, until};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpSocket,
+};
 
 use crate::{
     crowd::{Crowd, POSTERS, is_reported, is_served},
@@ -122,6 +126,54 @@ async fn requests_that_never_come_to_an_end_do_not_hold_up_the_end() {
         stream
     });
     server.terminate();
+    let begun = std::time::Instant::now();
     assert_eq!(server.ended().await.code(), Some(0));
+    // The timeout of a head is 30 s.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20));
     drop(half_sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_read_slowly_is_sent_whole() {
+    let home = Home::new();
+    let mut server = home.start().await;
+    let form = Form::whole()
+        .without("photo")
+        .file("photo", "a.jpg", &crate::cost::large_photo());
+    let answer = server.post_form(&form).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    let registered: serde_json::Value = answer.json().await.unwrap();
+    let reference = registered["reference"].as_str().unwrap();
+
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let mut reader = socket
+        .connect(server.listen.parse().unwrap())
+        .await
+        .unwrap();
+    let head = format!(
+        "GET /registrations/{reference}/photo HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
+        server.listen,
+        server.admin_token()
+    );
+    reader.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 1024];
+    reader.read_exact(&mut answer).await.unwrap();
+    // Handed over long ago, and most of it in no socket yet.
+    server.terminate();
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    reader.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(server.ended().await.code(), Some(0));
+
+    let at = answer
+        .windows(4)
+        .position(|end| end == b"\r\n\r\n")
+        .unwrap();
+    let head = String::from_utf8_lossy(&answer[..at]).to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.unwrap().parse().unwrap();
+    assert!(length > 8 << 20);
+    assert_eq!(answer.len() - at - 4, length);
 }

@@ -67,6 +67,7 @@ impl<'a> People<'a> {
                     .map(|email| Email::parse(&email))
                     .transpose()
                     .map_err(fault)?,
+                notice: None,
             },
             city: self.cities[city].1.clone(),
             photo,

@@ -17,6 +17,8 @@ mod zlib;
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 /// The longest photo accepted, in bytes (inclusive).
 pub const MAX_BYTES: usize = 10 * 1024 * 1024;
 
@@ -126,7 +128,7 @@ impl fmt::Debug for Photo {
 }
 
 /// Why bytes are not accepted as a photo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum PhotoError {
     /// No bytes at all.
     #[error("the photo is empty")]

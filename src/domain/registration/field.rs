@@ -21,6 +21,8 @@ pub enum Field {
     DocumentNumber,
     /// An e-mail address.
     Email,
+    /// Whether the person agrees to the privacy notice.
+    Consent,
     /// The key that makes a repeated request harmless.
     IdempotencyKey,
 }
@@ -36,6 +38,7 @@ impl Field {
             Self::DocumentType => "document_type",
             Self::DocumentNumber => "document_number",
             Self::Email => "email",
+            Self::Consent => "consent",
             Self::IdempotencyKey => "idempotency_key",
         }
     }

@@ -20,7 +20,7 @@ pub use self::{
     field::{Fault, Field, FieldError},
     person::{Envelope, Person},
     reference::Reference,
-    text::{Email, IdempotencyKey, KEY_CHARS, MAX_EMAIL_BYTES, MAX_NAME_CHARS, PersonName},
+    text::{Email, IdempotencyKey, KEY_CHARS, MAX_EMAIL_BYTES, MAX_NAME_CHARS, Notice, PersonName},
 };
 use crate::{
     domain::city::{Cities, City, CityCode, NoCity},
@@ -49,6 +49,11 @@ pub struct RegistrationForm {
     pub email: RawText,
     /// The hidden field or the header.
     pub idempotency_key: RawText,
+    /// The version of the privacy notice that was shown. Where one was, the person must agree to it; whoever sends
+    /// without a form has asked them before.
+    pub notice: RawText,
+    /// Anything when the person agrees.
+    pub consent: RawText,
     /// The photo, cleaned; `None` when there was none.
     pub photo: Option<Result<Photo, PhotoError>>,
 }
@@ -94,6 +99,9 @@ impl NewRegistration {
         let email = optional(form.email, Email::parse)
             .map_err(|fault| keep(Field::Email, fault))
             .ok();
+        let notice = consent(form.notice, form.consent)
+            .map_err(|fault| keep(Field::Consent, fault))
+            .ok();
         let idempotency_key = optional(form.idempotency_key, IdempotencyKey::parse)
             .map_err(|fault| keep(Field::IdempotencyKey, fault))
             .ok();
@@ -113,14 +121,23 @@ impl NewRegistration {
             Some(photo),
             Some(document_number),
             Some(email),
+            Some(notice),
             Some(key),
-        ) = (name, city, photo, document_number, email, idempotency_key)
-        {
+        ) = (
+            name,
+            city,
+            photo,
+            document_number,
+            email,
+            notice,
+            idempotency_key,
+        ) {
             return Ok(Self {
                 person: Person {
                     name,
                     document_number,
                     email,
+                    notice,
                 },
                 city,
                 photo: Some(photo),
@@ -145,6 +162,15 @@ fn optional<T>(
         Some(text) if shed(&text).as_deref() != Ok("") => parse(&text).map(Some),
         _ => Ok(None),
     }
+}
+
+/// The notice that was agreed to, if one was shown.
+fn consent(notice: RawText, consent: RawText) -> Result<Option<Notice>, Fault> {
+    let Some(notice) = optional(notice, Notice::parse)? else {
+        return Ok(None);
+    };
+    let agreed = optional(consent, |_| Ok(()))?;
+    agreed.map(|()| Some(notice)).ok_or(Fault::Required)
 }
 
 /// The city that a text names; a blank one names none.

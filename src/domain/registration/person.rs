@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{
     PhotoKey, Reference,
     document::DocumentNumber,
-    text::{Email, PersonName},
+    text::{Email, Notice, PersonName},
 };
 use crate::{
     domain::city::CityCode,
@@ -22,6 +22,9 @@ pub struct Person {
     pub document_number: Option<DocumentNumber>,
     /// E-mail address, if given.
     pub email: Option<Email>,
+    /// The version of the privacy notice that they agreed to on the form; absent where there was no form, and in what
+    /// was registered before the form asked.
+    pub notice: Option<Notice>,
 }
 
 /// What is stored in clear beside an encrypted person: the associated data (AAD) of the box, which can be decrypted
@@ -81,13 +84,19 @@ impl Person {
             name: PersonName(field()?),
             document_number: given(field()?).map(DocumentNumber),
             email: given(field()?).map(Email),
+            notice: given(field()?).map(Notice),
         })
     }
 
     /// The plaintext's fields. Their order is part of the format: a new field is appended, and none is ever removed;
     /// one that is not used any more stays empty.
-    fn fields(&self) -> [&str; 3] {
-        [self.name.as_str(), self.document_text(), self.email_text()]
+    fn fields(&self) -> [&str; 4] {
+        [
+            self.name.as_str(),
+            self.document_text(),
+            self.email_text(),
+            self.notice.as_ref().map_or("", Notice::as_str),
+        ]
     }
 
     /// The keyed hash (blind index) that decides that a document number is registered once.
@@ -133,6 +142,7 @@ impl Person {
             name: PersonName(name.to_owned()),
             document_number: given(document_number).map(DocumentNumber),
             email: given(email).map(Email),
+            notice: None,
         }
     }
 }
@@ -182,6 +192,7 @@ mod tests {
             name: PersonName::parse("Ana María Ñáñez").unwrap(),
             document_number: Some(DocumentNumber::parse("1020304050").unwrap()),
             email: Some(Email::parse("ana@example.com").unwrap()),
+            notice: Some(Notice::parse("2026-11-28").unwrap()),
         }
     }
 
@@ -256,6 +267,7 @@ mod tests {
         let keyring = Keyring::generate();
         for (number, email) in [(true, true), (true, false), (false, true), (false, false)] {
             let mut person = person();
+            person.notice = person.notice.filter(|_| number != email);
             person.document_number = person.document_number.filter(|_| number);
             person.email = person.email.filter(|_| email);
             let envelope = envelope();
@@ -280,7 +292,10 @@ mod tests {
             ("Ana", Some("1234"), &None)
         );
         let older = opened(b"\x03\0Ana").unwrap();
-        assert_eq!((older.document_number, older.email), (None, None));
+        assert_eq!(
+            (older.document_number, older.email, older.notice),
+            (None, None, None)
+        );
     }
 
     #[test]

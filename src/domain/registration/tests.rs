@@ -23,6 +23,8 @@ fn form() -> RegistrationForm {
         document_number: text("1.020.304-050"),
         email: text(" ana@example.com "),
         idempotency_key: text("0123456789abcdef"),
+        notice: None,
+        consent: None,
         photo: Some(Ok(photo())),
     }
 }
@@ -53,6 +55,8 @@ fn every_fault_is_told_at_once_in_the_order_of_the_form() {
         document_number: text("12"),
         email: text("ana"),
         idempotency_key: text("short"),
+        notice: None,
+        consent: None,
         photo: Some(Err(PhotoError::Empty)),
     };
     assert_eq!(
@@ -329,6 +333,8 @@ fn what_turns_the_reading_around_is_refused_in_every_field() {
         document_number: turned("1020304050"),
         email: turned("ana@example.com"),
         idempotency_key: turned("0123456789"),
+        notice: None,
+        consent: None,
         photo: form().photo,
     };
     let fields = [

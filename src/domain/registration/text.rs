@@ -48,6 +48,24 @@ personal_text! {
     IdempotencyKey
 }
 
+personal_text! {
+    /// The version of the privacy notice that a person agreed to: 1 to 32 letters, digits, dots and dashes.
+    Notice
+}
+
+impl Notice {
+    /// Parses a version.
+    ///
+    /// # Errors
+    /// [`Fault::Format`].
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        let text = text.trim();
+        let sign = |sign: u8| sign.is_ascii_alphanumeric() || matches!(sign, b'.' | b'-');
+        let right = (1..=32).contains(&text.len()) && text.bytes().all(sign);
+        right.then(|| Self(text.to_owned())).ok_or(Fault::Format)
+    }
+}
+
 impl PersonName {
     /// Parses a name.
     ///

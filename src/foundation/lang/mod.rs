@@ -7,7 +7,7 @@
 mod texts;
 
 use jiff::{Timestamp, tz::TimeZone};
-pub use texts::Texts;
+pub use texts::{NOTICE, Texts};
 
 use crate::foundation::accept::choices;
 

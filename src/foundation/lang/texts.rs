@@ -75,8 +75,11 @@ texts! {
     document_passport: "Pasaporte", "Passport";
     document_other: "Otro documento", "Another document";
     form_email: "Correo electrónico", "E-mail";
-    form_email_hint: "Por ejemplo: nombre@ejemplo.com", "For example: name@example.com";
+    form_email_hint:
+        "Solo para avisarle si hay un problema con su registro. Por ejemplo: nombre@ejemplo.com",
+        "Only to reach you if something is wrong with your registration. For example: name@example.com";
     form_submit: "Enviar registro", "Send registration";
+    form_check: "Continuar", "Continue";
 
     // The privacy notice, beside the photo.
     privacy_title: "Qué hacemos con la foto y los datos", "What we do with the photo and the data";
@@ -94,8 +97,8 @@ texts! {
         "They are stored encrypted. We remove hidden data from the photo, such as where it was taken.";
     privacy_time_title: "Por cuánto tiempo", "For how long";
     privacy_time:
-        "Hasta que termine la vacunación o hasta que usted pida borrarlos.",
-        "Until the vaccination is over or until you ask to have them deleted.";
+        "Hasta que termine la vacunación o hasta que usted pida borrarlos. Lo que no termina de enviar se borra a la media hora.",
+        "Until the vaccination is over or until you ask to have them deleted. What you do not finish sending is deleted after half an hour.";
     privacy_delete_title: "Cómo corregirlos o borrarlos", "How to correct or delete them";
     privacy_delete:
         "Pídalo en su puesto de vacunación con el número de referencia y el documento (Ley 1581 de 2012).",
@@ -253,8 +256,8 @@ texts! {
     problem_request: "Si pide ayuda, dé este código:", "If you ask for help, give this code:";
     problem_already_registered_title: "Este documento ya está registrado", "This ID number is already registered";
     problem_already_registered:
-        "Ya hay un registro con ese número de documento. Si el número es correcto, no hace falta hacer nada más: si perdió el número de referencia, vaya a su puesto de vacunación con el documento de identidad. Si no es correcto, corríjalo y envíe otra vez.",
-        "There is already a registration with that ID number. If the number is right, there is nothing more to do: if you lost the reference number, go to your vaccination post with the ID card. If it is wrong, correct it and send again.";
+        "Ese número de documento ya está registrado. Revíselo; si es correcto y perdió la referencia, vaya a su puesto de vacunación con el documento.",
+        "That ID number is already registered. Check it; if it is right and you lost the reference, go to your vaccination post with the ID card.";
     problem_key_reused_title: "Este formulario ya se envió", "This form was already sent";
     problem_key_reused:
         "El primer envío se guardó y este, con otra foto u otros datos, no. Si es para la misma persona, no envíe otra vez: abra el registro y guarde el número de referencia. Envíe otra vez solo para registrar a otra persona.",
@@ -265,8 +268,8 @@ texts! {
         "Wait a few seconds and send again. Nothing was lost: if you were already registered, it will not be repeated.";
     problem_too_many_title: "Hay muchos envíos al mismo tiempo", "Too many people are sending at once";
     problem_too_many:
-        "Espere un minuto y envíe otra vez. Este intento no se guardó.",
-        "Wait a minute and send again. This attempt was not saved.";
+        "Espere unos segundos y envíe otra vez. Este intento no quedó registrado.",
+        "Wait a few seconds and send again. This attempt was not registered.";
     problem_too_large_title: "El envío es demasiado grande", "The form is too large";
     problem_too_large:
         "Elija una foto de 10 MB o menos y envíe otra vez.",
@@ -278,8 +281,8 @@ texts! {
     problem_one_address_title:
         "Desde su red llegan demasiados intentos", "Too many attempts come from your network";
     problem_one_address:
-        "Espere un minuto e intente otra vez. Este intento no se guardó.",
-        "Wait a minute and try again. This attempt was not saved.";
+        "Espere unos segundos e intente otra vez. Este intento no quedó registrado.",
+        "Wait a few seconds and try again. This attempt was not registered.";
     problem_timeout_title: "El envío tardó demasiado", "Sending took too long";
     problem_timeout:
         "Busque una mejor señal o elija una foto más liviana, y envíe otra vez.",
@@ -342,12 +345,49 @@ texts! {
     column_email: "Correo electrónico", "E-mail";
     column_photo: "Dirección de la foto", "Photo address";
 
+    // A form before it is sent.
+    form_photo_kept: "Foto que ya recibimos", "Photo that we already have";
+    form_photo_change:
+        "Ya tenemos su foto. Elija otra solo si quiere cambiarla.",
+        "We already have your photo. Choose another only to change it.";
+    form_consent:
+        "Autorizo que se guarden y usen estos datos y la foto, que son datos sensibles, para la vacunación, como dice el aviso de privacidad.",
+        "I authorise these data and the photo, which are sensitive data, to be kept and used for the vaccination, as the privacy notice says.";
+    form_consent_link: "Leer el aviso de privacidad", "Read the privacy notice";
+    error_consent_required:
+        "Marque la casilla para autorizar el uso de sus datos. Sin ella no podemos registrarle.",
+        "Tick the box to authorise the use of your data. Without it we cannot register you.";
+    privacy_contact_title: "A quién escribir o llamar", "Whom to write to or call";
+    privacy_rights_title: "Sus derechos", "Your rights";
+    privacy_rights:
+        "No está obligado a autorizar el uso de datos sensibles. Puede conocer, corregir y borrar sus datos, y retirar la autorización (Ley 1581 de 2012).",
+        "You are not obliged to authorise the use of sensitive data. You may see, correct and delete your data, and withdraw the authorisation (Law 1581 of 2012).";
+    check_title: "Revise sus respuestas", "Check your answers";
+    check_lead:
+        "Todavía no se ha registrado. Si todo está bien, envíe el registro.",
+        "You are not registered yet. If everything is right, send the registration.";
+    check_change: "Cambiar", "Change";
+    check_none: "Sin dato", "Not given";
+    check_document: "Documento", "ID";
+    check_photo_alt: "La foto que envió", "The photo that you sent";
+    check_photo_question:
+        "¿Se leen el nombre y el número? Si no, cambie la foto.",
+        "Can the name and the number be read? If not, change the photo.";
+    draft_gone_title: "Ese formulario ya no está", "That form is no longer here";
+    draft_gone:
+        "Por seguridad, lo que no se termina de enviar se borra a la media hora. Llene el formulario otra vez.",
+        "For safety, what is not finished is deleted after half an hour. Fill in the form again.";
+    receipt_print: "Imprimir", "Print";
+    receipt_copy: "Copiar el número", "Copy the number";
+    receipt_copied: "Copiado", "Copied";
+    receipt_share: "Compartir", "Share";
+    receipt_code_alt: "Código QR de esta página", "QR code of this page";
+
     // The form where scripts run.
     script_city_found: "Ciudades encontradas:", "Cities found:";
     script_city_none: "Ninguna ciudad se llama así.", "No city is called that.";
     script_photo_working: "Preparando la foto…", "Preparing the photo…";
     script_photo_preview: "La foto que eligió", "The photo you chose";
-    script_photo_ask: "¿Se leen bien el nombre y el número?", "Are the name and the number easy to read?";
     script_photo_small:
         "La foto es pequeña y quizá no se lea. Acérquese y tómela otra vez.",
         "The photo is small and may be hard to read. Move closer and take it again.";
@@ -356,13 +396,6 @@ texts! {
         "The photo is dark. Find more light and take it again.";
     script_photo_another: "Elegir otra foto", "Choose another photo";
     script_photo_retake: "Tomar la foto otra vez", "Take the photo again";
-    script_review_go: "Revisar mis respuestas", "Check my answers";
-    script_review_title: "Revise sus respuestas", "Check your answers";
-    script_review_lead:
-        "Todavía no está registrado. Si todo está bien, envíe el registro.",
-        "You are not registered yet. If everything is right, send the registration.";
-    script_review_change: "Cambiar respuestas", "Change answers";
-    script_review_empty: "Sin respuesta", "No answer";
     script_sending: "Enviando:", "Sending:";
     script_sent_all: "Todo enviado. Esperando la confirmación…", "All sent. Waiting for the confirmation…";
     script_cancel: "Cancelar el envío", "Cancel sending";
@@ -405,12 +438,6 @@ texts! {
         "There is no need to send it again: the registration is kept. Write the reference number down.";
     script_draft: "Recuperamos lo que había escrito.", "We put back what you had typed.";
     script_draft_erase: "Borrar y empezar de nuevo", "Erase it and start again";
-
-    // The receipt where scripts run.
-    script_print: "Imprimir", "Print";
-    script_copy: "Copiar el número", "Copy the number";
-    script_copied: "Copiado.", "Copied.";
-    script_share: "Compartir", "Share";
 }
 
 impl Texts {
@@ -431,9 +458,26 @@ impl Texts {
     }
 }
 
+/// The version of the privacy notice, as it is stored with whoever agreed to it. A notice with other words is another
+/// version, named by its date.
+pub const NOTICE: &str = "2026-11-28";
+
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
+
+    #[test]
+    fn a_notice_with_other_words_has_another_version() {
+        let mut words = Sha256::new();
+        let notice = |field: &str| field.starts_with("privacy_") || field == "form_consent";
+        for (field, es, en) in Texts::ALL.iter().filter(|text| notice(text.0)) {
+            words.update(format!("{field}: {es} / {en}\n"));
+        }
+        let words = hex::encode(&words.finalize()[..8]);
+        assert_eq!((NOTICE, words.as_str()), ("2026-11-28", "290eba820a447466"));
+    }
 
     #[test]
     fn every_string_is_plain_text_in_both_languages() {
@@ -458,7 +502,7 @@ mod tests {
                     && !["problem_home", "problem_staff_home", "problem_request"].contains(&field.0)
         };
         let sentences: Vec<_> = Texts::ALL.iter().filter(sentence).collect();
-        assert_eq!(sentences.len(), 53);
+        assert_eq!(sentences.len(), 54);
         for (field, es, en) in sentences {
             assert!(es.ends_with('.') && en.ends_with('.'), "{field}");
             assert_ne!(es, en, "{field} is not translated");

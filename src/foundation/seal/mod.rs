@@ -181,6 +181,8 @@ pub enum TagOf {
     Keyring = 5,
     /// The marker of a register.
     Marker = 6,
+    /// The cookie and the number of a draft.
+    Draft = 24,
 }
 
 /// Why a box cannot be decrypted.

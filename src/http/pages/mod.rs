@@ -4,6 +4,7 @@
 //! Pages need no script, have no inline style or script, and repeat what was typed only to whoever typed it. They
 //! never call a tier.
 
+mod qr;
 mod sentences;
 mod views;
 
@@ -19,15 +20,17 @@ use sha2::{Digest as _, Sha256};
 
 pub(super) use self::sentences::message;
 use self::views::{
-    Assets, CityChoice, CityTotal, FormError, FormPage, FormValues, Page, ProblemPage,
+    Assets, CheckPage, CityChoice, CityTotal, FormError, FormPage, FormValues, Page, ProblemPage,
     RegisteredPage, SignInPage, StaffPage,
 };
+use uuid::Uuid;
+
 use crate::{
+    app::drafts::Draft,
     domain::city::{City, CityCode},
-    domain::registration::{DocumentType, Fault, Field, Reference, Registration, RegistrationForm},
+    domain::registration::{DocumentType, Field, Reference, Registration},
     domain::totals::Totals,
-    foundation::lang::Lang,
-    http::negotiate::Language,
+    foundation::lang::{Lang, NOTICE},
     http::problem::{Kind, Problem, retry_after},
     http::state::AppState,
 };
@@ -157,75 +160,78 @@ pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Problem>
     Ok((headers, content).into_response())
 }
 
-/// What was typed into the form, to be shown again.
-#[derive(Default)]
-pub(super) struct Typed {
-    name: String,
-    city: String,
-    document_type: String,
-    document_number: String,
-    email: String,
-    idempotency_key: String,
-}
-
-impl Typed {
-    pub(super) fn keep(&mut self, form: &RegistrationForm) {
-        let text = |raw: &Option<Result<String, Fault>>| match raw {
-            Some(Ok(text)) => text.clone(),
-            _ => String::new(),
-        };
-        *self = Self {
-            name: text(&form.name),
-            city: text(&form.city),
-            document_type: text(&form.document_type),
-            document_number: text(&form.document_number),
-            email: text(&form.email),
-            idempotency_key: text(&form.idempotency_key),
-        };
-    }
-}
-
-/// The empty form.
-pub(super) async fn form(Language(lang): Language) -> Response {
+/// The empty form, or one that is `begun`; `gone` where a draft was asked for that has expired.
+pub(super) fn form(app: &AppState, begun: &Draft, gone: bool, lang: Lang) -> Response {
+    let expired = FormError {
+        field: None,
+        message: lang.texts().draft_gone,
+    };
+    let errors = if gone { &[expired][..] } else { &[] };
     let key = new_key();
+    let known = app.cities.find(&begun.city).map(City::full_name);
     page(&FormPage {
-        page: Page::new(lang, "/", &ASSETS),
-        values: FormValues::default(),
-        errors: &[],
+        page: citizens(app, lang, "/"),
+        values: values(begun, known.as_deref().unwrap_or(&begun.city)),
+        heading: lang.texts().draft_gone_title,
+        errors,
         kept: None,
         suggestions: &[],
         idempotency_key: &key,
+        draft: None,
+        has_photo: false,
+        consents: false,
+        notice: NOTICE,
     })
 }
 
-/// The form with what was typed and what is wrong with it.
-pub(super) fn form_again(app: &AppState, typed: &Typed, problem: Problem, lang: Lang) -> Response {
-    let (_, sentence) = sentences::for_citizens(problem.kind, lang.texts());
-    let mut errors: Vec<_> = problem
-        .errors
+fn values<'a>(draft: &'a Draft, city: &'a str) -> FormValues<'a> {
+    FormValues {
+        name: &draft.name,
+        city,
+        document_type: DocumentType::parse(&draft.document_type).unwrap_or_default(),
+        document_number: &draft.document_number,
+        email: &draft.email,
+    }
+}
+
+/// A page of the form, which names who keeps the data.
+fn citizens<'a>(app: &'a AppState, lang: Lang, path: &'a str) -> Page<'a> {
+    Page {
+        office: Some(&app.office),
+        ..Page::new(lang, path, &ASSETS)
+    }
+}
+
+/// The form with what was typed, and with what is wrong with it. Where it is kept as the draft `id`, this is its page;
+/// otherwise it is the answer itself, with the problem's own status.
+pub(super) fn form_again(
+    app: &AppState,
+    draft: &Draft,
+    id: Option<Uuid>,
+    problem: Option<Problem>,
+    lang: Lang,
+) -> Response {
+    let t = lang.texts();
+    let empty = Vec::new();
+    let faults = problem.as_ref().map_or(&empty, |problem| &problem.errors);
+    let mut errors: Vec<_> = faults
         .iter()
         .map(|error| FormError {
             field: (error.field != Field::IdempotencyKey).then_some(error.field.as_str()),
             message: message(lang, error),
         })
         .collect();
-    match problem.kind {
-        Kind::Invalid => {}
-        Kind::TooLarge if !errors.is_empty() => {}
-        Kind::AlreadyRegistered => errors.push(FormError {
-            field: Some(Field::DocumentNumber.as_str()),
+    let mut heading = t.form_error_title;
+    if let Some(problem) = problem.as_ref().filter(|_| errors.is_empty()) {
+        let (title, sentence) = sentences::for_citizens(problem.kind, t);
+        heading = title;
+        let taken = problem.kind == Kind::AlreadyRegistered;
+        errors.push(FormError {
+            field: taken.then_some(Field::DocumentNumber.as_str()),
             message: sentence,
-        }),
-        _ => errors.push(FormError {
-            field: None,
-            message: sentence,
-        }),
+        });
     }
-    let suggestions: Vec<_> = problem
-        .errors
-        .iter()
-        .flat_map(|error| &error.suggestions)
-        .collect();
+    let suggestions: Vec<_> = faults.iter().flat_map(|error| &error.suggestions).collect();
     let labels: Vec<_> = suggestions.iter().map(|city| city.full_name()).collect();
     let suggestions: Vec<_> = suggestions
         .iter()
@@ -236,41 +242,59 @@ pub(super) fn form_again(app: &AppState, typed: &Typed, problem: Problem, lang: 
         })
         .collect();
     // A city that was chosen by its code is shown by its name.
-    let known = app.cities.find(&typed.city).map(City::full_name);
-    // The idempotency key is kept, so that sending again is a retry; but not after a reused or an invalid one.
-    let kept = problem.kept();
-    let keep_key = kept.is_none()
-        && !problem
-            .errors
-            .iter()
-            .any(|error| error.field == Field::IdempotencyKey)
-        && !typed.idempotency_key.is_empty();
-    let key = if keep_key {
-        typed.idempotency_key.clone()
-    } else {
-        new_key()
-    };
+    let known = app.cities.find(&draft.city).map(City::full_name);
+    let kept = problem.as_ref().and_then(Problem::kept);
+    let number = id.map(|id| id.to_string());
+    let path = number.as_ref().map(|id| format!("/drafts/{id}"));
     let mut response = page(&FormPage {
-        page: Page::new(lang, "/", &ASSETS),
-        values: FormValues {
-            name: &typed.name,
-            city: known.as_deref().unwrap_or(&typed.city),
-            document_type: DocumentType::parse(&typed.document_type).unwrap_or_default(),
-            document_number: &typed.document_number,
-            email: &typed.email,
-        },
+        page: citizens(app, lang, path.as_deref().unwrap_or("/")),
+        values: values(draft, known.as_deref().unwrap_or(&draft.city)),
+        heading,
         errors: &errors,
         kept: kept.as_deref(),
         suggestions: &suggestions,
-        idempotency_key: &key,
+        // Kept, so that sending again is a retry; a new one where it was used for another registration.
+        idempotency_key: &draft.idempotency_key,
+        draft: number.as_deref(),
+        has_photo: draft.photo.is_some() && id.is_some(),
+        consents: draft.consent,
+        notice: NOTICE,
     });
-    *response.status_mut() = problem.status();
-    retry_after(&problem, response.headers_mut());
-    response.extensions_mut().insert(problem);
+    if let (Some(problem), None) = (problem, id) {
+        *response.status_mut() = problem.status();
+        retry_after(&problem, response.headers_mut());
+        response.extensions_mut().insert(problem);
+    }
     response
 }
 
-fn new_key() -> String {
+/// The answers once more, before they are sent.
+pub(super) fn check(app: &AppState, draft: &Draft, id: Uuid, lang: Lang) -> Response {
+    let t = lang.texts();
+    let path = format!("/drafts/{id}/check");
+    let known = app.cities.find(&draft.city).map(City::full_name);
+    let kind = DocumentType::parse(&draft.document_type).unwrap_or_default();
+    let number = draft.document_number.trim();
+    let document = format!("{}: {number}", sentences::document_type(kind, t));
+    let city = known.as_deref().unwrap_or(&draft.city);
+    page(&CheckPage {
+        page: citizens(app, lang, &path),
+        draft: &id.to_string(),
+        name: draft.name.trim(),
+        city,
+        document: if number.is_empty() {
+            t.check_none
+        } else {
+            &document
+        },
+        email: match draft.email.trim() {
+            "" => t.check_none,
+            email => email,
+        },
+    })
+}
+
+pub(super) fn new_key() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
@@ -287,9 +311,13 @@ pub(super) fn registered(
     lang: Lang,
 ) -> Response {
     let reference = registration.reference.to_string();
+    let path = format!("/registrations/{reference}");
     let at = registration.registered_at;
+    let address = format!("{}{path}", app.origin);
     page(&RegisteredPage {
-        page: Page::new(lang, &format!("/registrations/{reference}"), &ASSETS),
+        page: citizens(app, lang, &path),
+        code: qr::path(&address),
+        address: &address,
         reference: &reference,
         city: &city.full_name(),
         time: &lang.time(at, &app.time_zone),

@@ -80,6 +80,7 @@ pub(in crate::http) fn message(lang: Lang, error: &FieldError) -> &'static str {
             PhotoError::Bomb => t.error_photo_bomb,
         },
         (Field::Photo, _) => t.error_photo_required,
+        (Field::Consent, _) => t.error_consent_required,
         (Field::IdempotencyKey, _) => t.error_idempotency_key_format,
         (Field::DocumentType, _) => t.error_document_type_format,
         (Field::Name, Fault::Reordered) => t.error_name_reordered,

@@ -10,7 +10,8 @@ use askama::Template;
 use crate::{
     domain::registration::DocumentType,
     foundation::lang::{Lang, Texts},
-    http::pages::sentences::document_type,
+    http::pages::{qr::Code, sentences::document_type},
+    http::state::Office,
 };
 
 /// The addresses of the embedded files, each with its content's hash in the name.
@@ -39,6 +40,8 @@ pub(super) struct Page<'a> {
     pub(super) path: &'a str,
     /// The embedded files.
     pub(super) assets: &'a Assets,
+    /// Who keeps the data, on the pages of citizens.
+    pub(super) office: Option<&'a Office>,
 }
 
 impl<'a> Page<'a> {
@@ -50,6 +53,7 @@ impl<'a> Page<'a> {
             t: lang.texts(),
             path,
             assets,
+            office: None,
         }
     }
 }
@@ -87,14 +91,16 @@ pub(super) struct CityChoice<'a> {
     pub(super) label: &'a str,
 }
 
-/// `GET /`, and the answer to a refused `POST /registrations` of a browser.
+/// `GET /`, and `GET /drafts/{id}`.
 #[derive(Debug, Template)]
 #[template(path = "form.html")]
 pub(super) struct FormPage<'a> {
-    /// What every page has; its path is `/` even for a refused form.
+    /// What every page has.
     pub(super) page: Page<'a>,
     /// The typed values.
     pub(super) values: FormValues<'a>,
+    /// What the summary of the errors is called.
+    pub(super) heading: &'a str,
     /// Empty on the first view; at most one per field.
     pub(super) errors: &'a [FormError<'a>],
     /// The reference of an earlier sending of this form, when that was kept and not this one.
@@ -104,6 +110,14 @@ pub(super) struct FormPage<'a> {
     pub(super) suggestions: &'a [CityChoice<'a>],
     /// The idempotency key: kept for a retry after a failure, new after a reused key.
     pub(super) idempotency_key: &'a str,
+    /// The number of the draft that it is.
+    pub(super) draft: Option<&'a str>,
+    /// Whether the draft has a photo.
+    pub(super) has_photo: bool,
+    /// Whether the person agreed to the notice.
+    pub(super) consents: bool,
+    /// The version of the notice that is shown.
+    pub(super) notice: &'a str,
 }
 
 /// The named texts as JSON, which stands in a page's element: no text of its can end it.
@@ -123,15 +137,23 @@ impl FormPage<'_> {
             error_name_required error_city_required error_city_unknown error_city_ambiguous error_photo_required
             error_photo_empty error_photo_too_large error_photo_unsupported error_photo_heic error_photo_too_few_pixels
             problem_already_registered problem_key_reused problem_key_reused_title problem_malformed
-            script_city_found script_city_none script_photo_working script_photo_preview script_photo_ask
-            script_photo_small script_photo_dark script_photo_another script_photo_retake script_review_go
-            script_review_title script_review_lead script_review_change script_review_empty script_sending script_sent_all
+            script_city_found script_city_none script_photo_working script_photo_preview check_photo_question
+            script_photo_small script_photo_dark script_photo_another script_photo_retake check_title check_lead check_change check_none error_consent_required
+            script_sending script_sent_all
             script_cancel script_canceled script_retry_network script_retry_server script_away_network
             script_away_server script_waiting_title script_waiting_network script_waiting_server script_waiting_close
             script_waiting_open script_waiting_state script_waiting_refused script_waiting_send script_waiting_correct
             script_waiting_erase script_waiting_confirm script_waiting_erased script_waiting_hide script_sent_lead
             script_draft script_draft_erase
         }
+    }
+
+    fn office_name(&self) -> Option<&str> {
+        self.page.office?.name.as_deref()
+    }
+
+    fn office_contact(&self) -> Option<&str> {
+        self.page.office?.contact.as_deref()
     }
 
     fn error(&self, field: &str) -> Option<&str> {
@@ -151,6 +173,24 @@ impl FormPage<'_> {
     }
 }
 
+/// The answers once more, before they are sent.
+#[derive(Debug, Template)]
+#[template(path = "check.html")]
+pub(super) struct CheckPage<'a> {
+    /// What every page has.
+    pub(super) page: Page<'a>,
+    /// The number of the draft.
+    pub(super) draft: &'a str,
+    /// As typed.
+    pub(super) name: &'a str,
+    /// `name, department`.
+    pub(super) city: &'a str,
+    /// Its type and number, or that there is none.
+    pub(super) document: &'a str,
+    /// As typed, or that there is none.
+    pub(super) email: &'a str,
+}
+
 /// The confirmation, a public address: it holds no personal data.
 #[derive(Debug, Template)]
 #[template(path = "registered.html")]
@@ -159,6 +199,10 @@ pub(super) struct RegisteredPage<'a> {
     pub(super) page: Page<'a>,
     /// As people write it: `K7QM-3XPD`.
     pub(super) reference: &'a str,
+    /// Its own address.
+    pub(super) address: &'a str,
+    /// The QR code of that address.
+    pub(super) code: Option<Code>,
     /// `name, department`.
     pub(super) city: &'a str,
     /// As [`Lang::time`] writes it.
@@ -254,10 +298,15 @@ mod tests {
                 name,
                 ..FormValues::default()
             },
+            heading: Texts::ES.form_error_title,
             errors,
             kept: None,
             suggestions,
             idempotency_key: "0123456789abcdef",
+            draft: None,
+            has_photo: false,
+            consents: false,
+            notice: "2026-01-01",
         }
         .render()
         .expect("a template writes to a string")
@@ -288,6 +337,7 @@ mod tests {
         assert!(html.contains("<title>Error: "));
         assert!(html.contains(&format!("<a href=\"#name\">{message}</a>")));
         assert_eq!(html.matches(message).count(), 2);
+        assert!(html.contains(&format!("<span>Error:</span> {message}</p>")));
         assert!(html.contains("aria-describedby=\"name-hint name-error\" aria-invalid=\"true\""));
         assert!(html.contains(Texts::ES.form_photo_again));
         assert!(
@@ -320,12 +370,15 @@ mod tests {
             .collect();
         let contract = [
             "idempotency_key",
+            "notice",
+            "step",
             "name",
             "city",
             "photo",
             "document_type",
             "document_number",
             "email",
+            "consent",
         ];
         assert_eq!(sent, contract);
         assert!(html.contains("action=\"/registrations?lang=es&amp;keyed=1\""));
@@ -333,7 +386,15 @@ mod tests {
 
     #[test]
     fn pages_carry_nothing_that_a_strict_policy_blocks() {
-        for file in ["base", "form", "registered", "sign_in", "staff", "problem"] {
+        for file in [
+            "base",
+            "form",
+            "check",
+            "registered",
+            "sign_in",
+            "staff",
+            "problem",
+        ] {
             let path = format!("{}/templates/{file}.html", env!("CARGO_MANIFEST_DIR"));
             let source = std::fs::read_to_string(path).expect("the template exists");
             for banned in [

@@ -272,21 +272,24 @@ fn copy_beside(connection: &Connection, path: &Path, version: usize) -> Result<(
     })
 }
 
-/// The open file, by its device and inode.
+/// The open file and its write-ahead log, each by its device and inode.
 #[derive(Clone, Debug)]
 pub(super) struct OpenFile {
     path: PathBuf,
-    device: u64,
-    inode: u64,
+    log: PathBuf,
+    identities: [(u64, u64); 2],
 }
 
 impl OpenFile {
+    /// The file at `path` that a connection has open.
     pub(super) fn of(path: PathBuf) -> io::Result<Self> {
-        let found = fs::metadata(&path)?;
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let log = PathBuf::from(log);
         Ok(Self {
-            device: found.dev(),
-            inode: found.ino(),
+            identities: [identity(&path)?, identity(&log)?],
             path,
+            log,
         })
     }
 
@@ -294,17 +297,21 @@ impl OpenFile {
         &self.path
     }
 
-    /// Fails once the file was removed or replaced by another: what is written to the unlinked file is lost when the
-    /// last connection closes.
+    /// Fails once one of them was removed or replaced by another: what is written to the unlinked file is lost when
+    /// the last connection closes.
     pub(super) fn is_still_there(&self) -> Result<(), StoreError> {
-        let same = |found: fs::Metadata| (found.dev(), found.ino()) == (self.device, self.inode);
-        if fs::metadata(&self.path).is_ok_and(same) {
+        let found = || io::Result::Ok([identity(&self.path)?, identity(&self.log)?]);
+        if found().is_ok_and(|found| found == self.identities) {
             return Ok(());
         }
         Err(StoreError::Unavailable(
             "the database file was removed or replaced; put it back, or restart padron".into(),
         ))
     }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 /// A registration as the named parameters of an insert.

@@ -159,11 +159,17 @@ async fn a_file_is_its_owners_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_gone_takes_nothing_and_answers_nothing() {
-    // Removed, replaced, and its folder moved away.
-    for what in ["removed", "replaced", "moved"] {
+    // Removed, replaced, moved away; and so its write-ahead log, which has what was acknowledged last.
+    for (what, name) in [
+        ("removed", "padron.db"),
+        ("replaced", "padron.db"),
+        ("moved", "padron.db"),
+        ("removed", "padron.db-wal"),
+        ("replaced", "padron.db-wal"),
+    ] {
         let (store, behind, folder) = new_file().await;
         drop(behind);
-        let (path, away) = (folder.path().join("padron.db"), folder.path().join("away"));
+        let (path, away) = (folder.path().join(name), folder.path().join("away"));
         store.insert(&registration(1)).await.unwrap();
         store.ping().await.unwrap();
         match what {
@@ -182,7 +188,7 @@ async fn a_file_that_is_gone_takes_nothing_and_answers_nothing() {
         ];
         for (call, error) in answers {
             let refused = matches!(error, Some(StoreError::Unavailable(_)));
-            assert!(refused, "{what}: {call}: {error:?}");
+            assert!(refused, "{name} {what}: {call}: {error:?}");
         }
         if what == "moved" {
             std::fs::rename(&away, &path).unwrap();

@@ -11,7 +11,8 @@ async function toReview(page, name) {
   await page.type("#name", name);
   await page.type("#city", "medelin");
   await (await page.$("#photo")).uploadFile(CARD);
-  await page.waitForSelector(".preview canvas", { visible: true });
+  await page.waitForSelector(".shown canvas", { visible: true });
+  await page.click("#consent");
   await page.click("#registration button[type=submit]");
   await page.waitForSelector("#review-title", { visible: true });
 }
