@@ -24,8 +24,8 @@
  * @property {number} [after] seconds until then, as the server asks
  */
 
-/** Answers that another attempt may change. */
-const PASSING = [408, 429, 500, 502, 503, 504];
+/** Problems that another attempt may change, by their type. */
+const PASSING = ["timeout", "busy", "too-many", "unavailable", "internal"];
 /** Milliseconds without a byte sent, or without an answer once all is sent, after which an attempt is given up. */
 const SILENCE = 45_000;
 /** Milliseconds before each further attempt. */
@@ -53,14 +53,16 @@ function outcomeOf(status, text, after) {
     // From something between the server and here.
   }
   if ((status === 200 || status === 201) && answer.reference) return { reference: answer.reference };
-  if (PASSING.includes(status) || status < 400 || !answer.type) return { again: "server", after: Number(after) || 0 };
+  if (PASSING.includes(answer.type) || status >= 500 || !answer.type) return { again: "server", after: Number(after) || 0 };
   return { problem: answer };
 }
 
 /** Sends it once, without progress: what a worker can. @param {Form} form @param {string} lang @returns {Promise<Outcome>} */
 export async function post(form, lang) {
   try {
-    const answer = await fetch(address(lang), { method: "POST", headers: { Accept: "application/json" }, body: bodyOf(form) });
+    const answer = await fetch(address(lang), {
+      method: "POST", headers: { Accept: "application/json" }, body: bodyOf(form), signal: AbortSignal.timeout(5 * 60_000),
+    });
     return outcomeOf(answer.status, await answer.text(), answer.headers.get("Retry-After"));
   } catch {
     return { again: "network" };

@@ -87,7 +87,7 @@ export class WaitingList {
     const state = problem ? texts.script_waiting_refused : texts.script_waiting_state;
     const act = problem ? button(texts.script_waiting_correct, () => this.on.correct(id))
       : button(texts.script_waiting_send, () => this.send());
-    return make("li", {}, `${state} ${time}. `, make("span", { class: "actions" }, act, button(texts.script_waiting_erase, erase, "second")));
+    return make("li", {}, `${state} ${time} `, make("span", { class: "actions" }, act, button(texts.script_waiting_erase, erase, "second")));
   }
 }
 
