@@ -26,6 +26,10 @@ ci:
 bench:
     cargo bench
 
+# Pictures of printed reports for docs/screens/; .ci/tools installs what it needs.
+screens:
+    PADRON_SCREENS=$PWD/docs/screens cargo test --test e2e -- --ignored print
+
 # Ten thousand made-up people in data/.
 seed:
     cargo run --release -- seed --count 10000
@@ -35,7 +39,7 @@ stack:
     cargo test --test stack --no-run
     .ci/in-stack cargo test --offline --test stack -- --ignored --exact --nocapture up::until_interrupted
 
-# Two hundred faults, an hour or two; the table at its end is the README's.
+# Two hundred faults, an hour or two; the table at its end is that of docs/FAULTS.md.
 chaos faults="200":
     cargo test --test stack --no-run
     PADRON_CHAOS_FAULTS={{faults}} .ci/in-stack cargo test --offline --test stack -- --ignored --nocapture chaos::

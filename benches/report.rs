@@ -25,9 +25,10 @@ use futures::TryStreamExt as _;
 use jiff::{civil::date, tz::TimeZone};
 use padron::{
     app::report::{self, Format, ReportSpec},
-    domain::registration::Person,
+    domain::registration::{Period, Person},
     foundation::lang::Lang,
     server::tiers::Tiers,
+    store::Scope,
 };
 use rust_xlsxwriter::{Format as CellFormat, Workbook, Worksheet};
 use tokio::sync::{Semaphore, oneshot};
@@ -248,6 +249,7 @@ async fn padron(tiers: &Tiers, sink: &mut Sink) -> anyhow::Result<u64> {
     let spec = ReportSpec {
         format: Format::Xlsx,
         city: None,
+        period: Period::default(),
         lang: Lang::default(),
         zone: TimeZone::get("America/Bogota")?,
         instance: "bench".into(),
@@ -256,7 +258,7 @@ async fn padron(tiers: &Tiers, sink: &mut Sink) -> anyhow::Result<u64> {
         keyring: tiers.keyring.clone(),
         actor: "bench".to_owned(),
     };
-    let snapshot = tiers.store.rows(None).await?;
+    let snapshot = tiers.store.rows(&spec.scope()).await?;
     let (tell, told) = oneshot::channel();
     let place = Arc::new(Semaphore::new(1)).try_acquire_owned()?;
     let tracker = TaskTracker::new();
@@ -273,7 +275,7 @@ async fn padron(tiers: &Tiers, sink: &mut Sink) -> anyhow::Result<u64> {
 }
 
 async fn open(tiers: &Tiers) -> anyhow::Result<u64> {
-    let mut blocks = tiers.store.rows(None).await?.blocks;
+    let mut blocks = tiers.store.rows(&Scope::default()).await?.blocks;
     let mut rows = 0;
     while let Some(block) = blocks.recv().await.transpose()? {
         for row in block {
@@ -289,7 +291,7 @@ async fn rust_xlsxwriter(tiers: &Tiers, sink: &mut Sink) -> anyhow::Result<u64> 
     let zone = TimeZone::get("America/Bogota")?;
     let epoch = date(1899, 12, 30).at(0, 0, 0, 0);
     let moment = CellFormat::new().set_num_format("yyyy-mm-dd hh:mm:ss");
-    let mut blocks = tiers.store.rows(None).await?.blocks;
+    let mut blocks = tiers.store.rows(&Scope::default()).await?.blocks;
     let mut workbook = Workbook::new();
     let mut rows = 0;
     let mut number: u32 = 0;

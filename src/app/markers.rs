@@ -31,6 +31,9 @@ const SERVER: Duration = Duration::from_mins(30);
 /// Attempts to put a marker that another replica lowers.
 const MOST_PUTS: usize = 5;
 
+/// Most counts of a census amid erasures.
+const COUNTS: usize = 10;
+
 /// Why the markers do not help.
 #[derive(Debug, thiserror::Error)]
 pub enum MarkersError {
@@ -63,6 +66,8 @@ pub struct Census {
     pub marker: Marker,
     /// How many there are.
     pub there: u64,
+    /// How many were erased.
+    erased: u64,
 }
 
 impl Census {
@@ -71,18 +76,28 @@ impl Census {
     /// # Errors
     /// When the store does not answer.
     pub async fn of(store: &dyn Store) -> Result<Option<Self>, StoreError> {
-        // In this order: a concurrent erasure is then counted once at most.
-        let Some(Register { id, erased, .. }) = store.register().await? else {
-            return Ok(None);
-        };
-        let there = store.totals().await?.counts.values().sum();
-        Ok(Some(Self {
-            marker: Marker {
-                register: id,
-                registered: there + erased,
-            },
-            there,
-        }))
+        let mut counted = None;
+        for _ in 0..COUNTS {
+            let Some(Register { id, erased, .. }) = store.register().await? else {
+                return Ok(None);
+            };
+            if let Some(census) = counted.filter(|census: &Self| census.erased == erased) {
+                return Ok(Some(census));
+            }
+            // Whoever is erased meanwhile is in neither number: one more look tells whether somebody was.
+            let there = store.totals().await?.counts.values().sum();
+            counted = Some(Self {
+                marker: Marker {
+                    register: id,
+                    registered: there + erased,
+                },
+                there,
+                erased,
+            });
+        }
+        Err(StoreError::Unavailable(
+            "registrations are erased faster than they are counted".into(),
+        ))
     }
 
     /// How many are missing of those that `known` has seen.

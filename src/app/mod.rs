@@ -10,6 +10,7 @@ pub mod charts;
 pub mod drafts;
 pub mod health;
 pub mod intake;
+pub mod live;
 pub mod markers;
 pub mod report;
 pub mod sweep;

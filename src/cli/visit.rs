@@ -9,7 +9,7 @@ use super::progress_bar;
 use crate::{
     domain::city::CityCode,
     domain::registration::{Reference, Registration},
-    store::{Row, Snapshot, Store},
+    store::{Row, Scope, Snapshot, Store},
 };
 
 /// Concurrency limit; each registration may hold the largest photo twice, encrypted and decrypted.
@@ -29,7 +29,7 @@ impl Register {
     pub(super) async fn read(store: &dyn Store) -> anyhow::Result<Self> {
         let Snapshot {
             counts, mut blocks, ..
-        } = store.rows(None).await?;
+        } = store.rows(&Scope::default()).await?;
         let (mut references, mut found) = (HashSet::new(), BTreeMap::new());
         while let Some(block) = blocks.recv().await {
             for Row { envelope, .. } in block? {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::city::CityCode;
+use crate::domain::city::{CityCode, DepartmentCode};
 
 /// What one snapshot of the store counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,15 +105,32 @@ impl Totals {
     /// Cities with at least one registration, largest first, equal ones in order of code.
     #[must_use]
     pub fn largest_first(&self) -> Vec<(CityCode, u64)> {
-        let mut cities: Vec<_> = self
-            .cities
-            .iter()
-            .map(|(&code, city)| (code, city.count))
-            .filter(|&(_, count)| count > 0)
-            .collect();
-        cities.sort_by_key(|&(code, count)| (std::cmp::Reverse(count), code));
+        largest_first(self.cities.iter().map(|(&code, city)| (code, city.count)))
+    }
+
+    /// Those of one department.
+    #[must_use]
+    pub fn largest_of(&self, department: DepartmentCode) -> Vec<(CityCode, u64)> {
+        let mut cities = self.largest_first();
+        cities.retain(|(code, _)| code.department() == department);
         cities
     }
+
+    /// Departments with at least one registration, as [`Totals::largest_first`] has the cities.
+    #[must_use]
+    pub fn departments(&self) -> Vec<(DepartmentCode, u64)> {
+        let mut sums = BTreeMap::<_, u64>::new();
+        for (code, city) in &self.cities {
+            *sums.entry(code.department()).or_default() += city.count;
+        }
+        largest_first(sums.into_iter())
+    }
+}
+
+fn largest_first<C: Copy + Ord>(counts: impl Iterator<Item = (C, u64)>) -> Vec<(C, u64)> {
+    let mut counts: Vec<_> = counts.filter(|&(_, count)| count > 0).collect();
+    counts.sort_by_key(|&(code, count)| (std::cmp::Reverse(count), code));
+    counts
 }
 
 #[cfg(test)]
@@ -145,6 +162,34 @@ mod tests {
         let next = totals.merge(&counted(20, Some(1), &[(1, 6)]));
         assert_eq!(next.largest_first(), [(code(2), 7), (code(1), 6)]);
         assert_eq!((next.version, next.total()), (2, 13));
+    }
+
+    #[test]
+    fn a_department_has_the_sum_of_its_cities() {
+        let counts = [
+            ("05001", 3),
+            ("05002", 4),
+            ("11001", 6),
+            ("76001", 7),
+            ("91001", 0),
+        ];
+        let counts = counts.map(|(code, count)| (code.parse().unwrap(), count));
+        let totals = Totals::first(&Counted {
+            counts: counts.into(),
+            ..counted(1, None, &[])
+        });
+        let departments = totals.departments();
+        let named: Vec<_> = departments
+            .iter()
+            .map(|(code, n)| (code.as_str(), *n))
+            .collect();
+        assert_eq!(named, [("05", 7), ("76", 7), ("11", 6)]);
+        for (code, sum) in departments {
+            let cities = totals.largest_of(code);
+            assert_eq!(cities.iter().map(|(_, count)| count).sum::<u64>(), sum);
+            assert!(cities.iter().all(|(city, _)| city.department() == code));
+            assert!(cities.is_sorted_by_key(|&(_, count)| std::cmp::Reverse(count)));
+        }
     }
 
     #[test]

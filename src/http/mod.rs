@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 mod charts;
 mod cities;
+mod dashboard;
 mod drafts;
 pub mod form;
 pub mod limits;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 pub use axum::Router;
 use axum::{
+    Json,
     extract::DefaultBodyLimit,
     http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
     middleware::{from_fn, from_fn_with_state},
@@ -50,7 +52,6 @@ use tower_http::{
 };
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use utoipa_swagger_ui::SwaggerUi;
 
 use self::staff::BearerToken;
 use crate::{foundation::telemetry::Metrics, http::state::AppState};
@@ -67,10 +68,6 @@ const SMALL: u64 = 256;
 /// Only this origin's own files; no inline script or style.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'self'; \
      script-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-/// The same for `/docs`, whose library uses inline styles.
-const DOCS_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self' data:; \
-     style-src 'self' 'unsafe-inline'; script-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The description of the interface; the paths come from the handlers.
 #[derive(OpenApi)]
@@ -125,21 +122,17 @@ pub fn router(app: Arc<AppState>) -> Router {
         .route("/drafts/{id}/check", get(drafts::check))
         .route("/drafts/{id}/preview", get(drafts::preview))
         .route("/registrations", get(registrations::reopened))
-        .route("/staff", get(staff::dashboard))
+        .route("/staff", get(dashboard::dashboard))
         .route(
             "/staff/sign-in",
             get(staff::sign_in_page).post(staff::sign_in),
         )
         .route("/staff/sign-out", post(staff::sign_out))
         .route("/assets/{name}", get(pages::asset))
+        .route("/docs", get(pages::docs))
+        .route("/docs/", get(pages::docs))
+        .route("/openapi.json", get(async || Json(openapi())))
         .layer(CompressionLayer::new());
-    let docs = Router::new()
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi()))
-        .layer(CompressionLayer::new())
-        .layer(SetResponseHeaderLayer::overriding(
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(DOCS_SECURITY_POLICY),
-        ));
     // Pictures are compressed already, and a chart's ETag is of its bytes.
     let texts = CompressionLayer::new().compress_when(SizeAbove::new(SMALL).and(is_text));
     let quick = quick.layer(texts);
@@ -149,7 +142,6 @@ pub fn router(app: Arc<AppState>) -> Router {
     ));
     let small = quick
         .merge(streams)
-        .merge(docs)
         .layer(RequestBodyLimitLayer::new(MAX_SMALL_BODY));
     // The form's reader has body limits and a timeout of its own.
     let uploads = uploads.layer(DefaultBodyLimit::disable());

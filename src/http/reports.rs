@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::{
     app::report::{self, Format, ReportSpec},
     domain::city::City,
-    domain::registration,
+    domain::registration::{self, Period},
     foundation::lang::Lang,
     http::state::AppState,
     http::{
@@ -38,9 +38,13 @@ const X_REPORT_ROWS: HeaderName = HeaderName::from_static("x-report-rows");
 pub(super) struct ReportQuery {
     /// Only this city: DANE code, name, or `name, department`. All cities when absent.
     city: Option<String>,
-    /// Language of its words, `es` or `en`.
-    #[serde(rename = "lang")]
-    _lang: Option<String>,
+    /// Only who registered from then on: a day in the office's time zone (`2026-11-24`), or a time with its offset.
+    since: Option<String>,
+    /// Only who registered until then: a day, which is in it to its end, or a time, which is the first that is not.
+    /// A report with `since` or `until` says so in its Summary and leaves the chart alone.
+    until: Option<String>,
+    /// Language of its words, `es` or `en`. With `es`, what separates the cells of a CSV is `;`, as Excel expects it.
+    lang: Option<String>,
 }
 
 /// What both reports answer when they are none.
@@ -56,7 +60,7 @@ enum Refused {
     /// `unauthorized`
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(ProblemBody),
-    /// `invalid`: no such city
+    /// `invalid`: no such city, or no such period
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(ProblemBody),
     /// `internal`
@@ -71,7 +75,7 @@ enum Refused {
 #[utoipa::path(
     get, path = "/report.xlsx", tag = "staff", params(ReportQuery), security(("token" = [])),
     responses(
-        (status = 200, description = "A Summary tab and one tab per city", content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", headers(("X-Report-Rows" = u64, description = "Registrations in the whole file"))),
+        (status = 200, description = "A Summary tab and one list of everybody: cities in the order of the alphabet, in each the oldest registration first", content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", headers(("X-Report-Rows" = u64, description = "Registrations in the whole file"))),
         Refused,
     ),
 )]
@@ -84,7 +88,7 @@ pub(super) async fn xlsx(
     stream(&app, staff, Format::Xlsx, query, lang).await
 }
 
-/// The same rows as CSV: UTF-8 with a byte order mark, no cell a formula. A table with fewer lines below its header than
+/// The same rows as CSV (RFC 4180): UTF-8 with a byte order mark, no cell a formula. A table with fewer lines below its header than
 /// `X-Report-Rows` says was cut.
 #[utoipa::path(
     get, path = "/report.csv", tag = "staff", params(ReportQuery), security(("token" = [])),
@@ -99,7 +103,9 @@ pub(super) async fn csv(
     Query(query): Query<ReportQuery>,
     Language(lang): Language,
 ) -> Result<Response, Problem> {
-    stream(&app, staff, Format::Csv, query, lang).await
+    let spanish = query.lang.as_deref().and_then(Lang::parse) == Some(Lang::Es);
+    let separator = if spanish { ';' } else { ',' };
+    stream(&app, staff, Format::Csv(separator), query, lang).await
 }
 
 async fn stream(
@@ -110,24 +116,15 @@ async fn stream(
     lang: Lang,
 ) -> Result<Response, Problem> {
     let city = query.city.map(|text| find_city(app, text)).transpose()?;
-    let place = app.reports.clone().try_acquire_owned();
-    let place = place.map_err(|_| Problem::new(Kind::Busy).detail("too many reports at once"))?;
-    let snapshot = app.store.rows(city.as_ref().map(|city| city.code)).await?;
-    let media_type = match format {
-        Format::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        Format::Csv => "text/csv; charset=utf-8",
-    };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
-        (
-            header::CONTENT_DISPOSITION,
-            file_name(city.as_ref(), snapshot.as_of, app, format),
-        ),
-        (X_REPORT_ROWS, snapshot.rows().into()),
-    ];
+    let period = Period::parse(
+        query.since.as_deref(),
+        query.until.as_deref(),
+        &app.time_zone,
+    );
     let spec = ReportSpec {
         format,
         city,
+        period: period.map_err(Problem::invalid)?,
         lang,
         zone: app.time_zone.clone(),
         instance: app.instance.clone(),
@@ -136,6 +133,21 @@ async fn stream(
         keyring: app.keyring.clone(),
         actor: staff.actor,
     };
+    let place = app.reports.clone().try_acquire_owned();
+    let place = place.map_err(|_| Problem::new(Kind::Busy).detail("too many reports at once"))?;
+    let snapshot = app.store.rows(&spec.scope()).await?;
+    let media_type = match format {
+        Format::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        Format::Csv(_) => "text/csv; charset=utf-8",
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
+        (
+            header::CONTENT_DISPOSITION,
+            file_name(spec.city.as_ref(), snapshot.as_of, app, format),
+        ),
+        (X_REPORT_ROWS, snapshot.rows().into()),
+    ];
     let board = app.board.clone();
     let body = report::stream(snapshot, spec, place, &app.tracker, |counted| async move {
         board.refresh(&counted).await

@@ -1,4 +1,4 @@
-//! Staff: authentication of requests, sign-in and sign-out of a browser, and the dashboard.
+//! Staff: authentication of requests, and sign-in and sign-out of a browser.
 //!
 //! A request is authenticated by the admin token (`Authorization: Bearer`) or a session cookie, which
 //! `app::access` verifies.
@@ -22,6 +22,7 @@ use crate::{
     foundation::lang::Lang,
     http::state::AppState,
     http::{
+        dashboard::is_report,
         negotiate::{Language, lang_of, wants_page},
         pages,
         peer::is_timeout,
@@ -151,10 +152,22 @@ pub(super) struct SignInQuery {
 
 /// The sign-in page.
 pub(super) async fn sign_in_page(
+    State(app): State<Arc<AppState>>,
+    jar: CookieJar,
     Query(query): Query<SignInQuery>,
     Language(lang): Language,
-) -> Response {
-    pages::sign_in(&query.code, &query.next, false, lang)
+) -> Result<Response, Problem> {
+    // A browser that still sends a session which is none was signed in: it is told why it must sign in again.
+    let session = jar.get(cookie_name(&app)).map(Cookie::value);
+    let expired = match session {
+        Some(session) => app.access.by_session(session, now()).await?.is_none(),
+        None => false,
+    };
+    Ok(if expired && query.code.is_empty() {
+        pages::sign_in_again(&query.next, lang)
+    } else {
+        pages::sign_in(&query.code, &query.next, false, lang)
+    })
 }
 
 /// What was typed on it, the admin token or the code of the link, and where to redirect.
@@ -183,7 +196,11 @@ pub(super) async fn sign_in(
         return Ok(pages::sign_in("", &typed.next, true, lang));
     };
     let jar = jar.add(cookie(&app, session));
-    let to = if is_local(&typed.next) {
+    let to = if is_report(&typed.next) {
+        // A download opens no page: the dashboard starts it.
+        let report = utf8_percent_encode(&typed.next, NON_ALPHANUMERIC);
+        format!("{}&download={report}", page_in(DASHBOARD, lang))
+    } else if is_local(&typed.next) {
         typed.next
     } else {
         page_in(DASHBOARD, lang)
@@ -206,16 +223,6 @@ pub(super) async fn sign_out(
 
 fn page_in(path: &str, lang: Lang) -> String {
     format!("{path}?lang={}", lang.code())
-}
-
-/// The dashboard.
-pub(super) async fn dashboard(
-    State(app): State<Arc<AppState>>,
-    _: Staff,
-    Language(lang): Language,
-) -> Result<Response, Problem> {
-    let totals = app.board.totals().await?;
-    Ok(pages::dashboard(&app, &totals, lang))
 }
 
 /// Adds the bearer token to the interface's description.

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     app::{
         access::Access, board::Board, charts::Charts, drafts::Drafts, health::Health,
-        intake::Intake,
+        intake::Intake, live::Live,
     },
     domain::city::Cities,
     foundation::{origin::Origin, seal::Keyring},
@@ -39,7 +39,9 @@ pub struct AppState {
     pub keyring: Arc<Keyring>,
     /// Totals.
     pub board: Arc<Board>,
-    /// Their charts.
+    /// Counts of what is there now.
+    pub live: Arc<Live>,
+    /// Charts of both.
     pub charts: Charts,
     /// Intake of registrations.
     pub intake: Intake,

@@ -8,13 +8,7 @@ mod drafts;
 mod s3;
 mod url;
 
-use std::{
-    fs, io, iter,
-    os::unix::fs::MetadataExt as _,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fs, io, iter, os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
@@ -33,6 +27,7 @@ use crate::{
     domain::photo::Photo,
     domain::registration::{PhotoKey, StoredPhoto},
     foundation::seal::{DataKey, Keyring, OpenError, TagOf},
+    foundation::telemetry,
 };
 
 const PREFIX: &str = "photos";
@@ -417,18 +412,13 @@ async fn measured<T>(
     operation: &'static str,
     call: impl Future<Output = Result<T, PhotosError>>,
 ) -> Result<T, PhotosError> {
-    let begun = Instant::now();
-    let result = call.await;
-    let outcome = match &result {
-        Ok(_) => "ok",
-        Err(PhotosError::Unavailable(_) | PhotosError::Folder(_)) => "unavailable",
-        Err(PhotosError::Late) => "late",
-        Err(PhotosError::Missing(_)) => "missing",
-        Err(PhotosError::Sealed(..) | PhotosError::Foreign) => "corrupt",
+    let failure = |error: &PhotosError| match error {
+        PhotosError::Unavailable(_) | PhotosError::Folder(_) => "unavailable",
+        PhotosError::Late => "late",
+        PhotosError::Missing(_) => "missing",
+        PhotosError::Sealed(..) => "corrupt",
+        PhotosError::Foreign => "refused",
     };
-    metrics::histogram!(
-        "padron_photos_operation_duration_seconds", "operation" => operation, "outcome" => outcome
-    )
-    .record(begun.elapsed());
-    result
+    let histogram = "padron_photos_operation_duration_seconds";
+    telemetry::measured(histogram, operation, failure, Box::pin(call)).await
 }

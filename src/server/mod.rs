@@ -26,7 +26,10 @@ use self::{
 };
 
 use crate::{
-    app::{access::Access, board::Board, charts::Charts, drafts::Drafts, health::Health, sweep},
+    app::{
+        access::Access, board::Board, charts::Charts, drafts::Drafts, health::Health, live::Live,
+        sweep,
+    },
     foundation::{clock::now, telemetry},
     http::{
         self,
@@ -34,6 +37,7 @@ use crate::{
         memory::UploadMemory,
         state::{AppState, Office},
     },
+    store::StoreError,
 };
 
 /// Concurrency limit of reports; each pins a read snapshot of the store and takes a few MiB.
@@ -180,9 +184,16 @@ pub fn state(config: &Config, tiers: Tiers, shutdown: &Shutdown) -> anyhow::Resu
     } = tiers;
     let upload_memory = usize::try_from(config.upload_memory)? * 1024 * 1024;
     let board = Board::new(store.clone(), store.clone(), cities.clone());
+    let live = Live::new(store.clone(), config.time_zone.clone());
     Ok(Arc::new(AppState {
-        charts: Charts::new(board.clone(), cities.clone(), config.time_zone.clone()),
+        charts: Charts::new(
+            board.clone(),
+            live.clone(),
+            cities.clone(),
+            config.time_zone.clone(),
+        ),
         board,
+        live,
         access: Access::new(store.clone(), keyring.clone(), &admin_token(config)?),
         health: Arc::new(Health::new(store.clone(), photos.clone())),
         intake,
@@ -217,11 +228,15 @@ async fn announce(config: &Config, app: &AppState, first_start: bool) -> anyhow:
         app.origin
     );
     if first_start {
-        let code = app.access.sign_in_code(now()).await?;
-        eprintln!(
-            "  staff sign in  {}/staff/sign-in?code={code} (once, within a day)",
-            app.origin
-        );
+        match app.access.sign_in_code(now()).await {
+            Ok(code) => eprintln!(
+                "  staff sign in  {}/staff/sign-in?code={code} (once, within a day)",
+                app.origin
+            ),
+            // It waits for the photo store, as is told below.
+            Err(StoreError::Unavailable(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         eprintln!(
             "  admin token    {} (for every other time)",
             admin_token_path(config).display()

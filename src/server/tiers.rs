@@ -16,6 +16,7 @@ use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use secrecy::SecretString;
+use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -30,11 +31,14 @@ use crate::{
     foundation::chart,
     foundation::seal::{KeyFileError, Keyring, write_private},
     photos::{Photos, PhotosError, PhotosUrl},
-    store::{self, Admission, Expected, Guard, Register, Store, StoreError, StoreUrl},
+    store::{self, Admission, Expected, Guard, Recall, Register, Store, StoreError, StoreUrl},
 };
 
 /// Startup timeout for a server to say whose keys encrypted what it holds; it may become available later.
 const ADMISSION: Duration = Duration::from_secs(1);
+
+/// Timeout of a photo store that is asked again which register was here.
+const RECALL: Duration = Duration::from_secs(30);
 
 /// The tiers of one register.
 pub struct Tiers {
@@ -72,13 +76,33 @@ enum Known {
     Photos,
     /// Neither.
     Nothing,
+    /// No marker beside the keys, and a photo store that does not answer.
+    Unknown,
 }
 
-/// Asks the markers. A photo store on a server may be unavailable; the sweep asks it again before it removes anything.
-async fn known_register(markers: &Markers, photos: &Photos) -> anyhow::Result<Known> {
+impl Known {
+    /// Which register the records must be of.
+    fn expected(self) -> Expected {
+        match self {
+            Self::Register(register) => Expected::This(register),
+            // Their marker was removed, and with it what tells whose they are.
+            Self::Photos => Expected::Existing,
+            Self::Nothing => Expected::Any,
+            Self::Unknown => Expected::Unknown,
+        }
+    }
+}
+
+/// Asks the markers, and waits for a photo store on a server up to `limit`; the sweep asks it again before it removes
+/// anything.
+async fn known_register(
+    markers: &Markers,
+    photos: &Photos,
+    limit: Duration,
+) -> anyhow::Result<Known> {
     if let Some(marker) = markers.read_file()? {
         // Only whether the two are of one register.
-        let both = tokio::time::timeout(ADMISSION, markers.read()).await;
+        let both = tokio::time::timeout(limit, markers.read()).await;
         if let Ok(Err(
             error @ (MarkersError::Differ | MarkersError::Photos(PhotosError::Foreign)),
         )) = both
@@ -94,11 +118,30 @@ async fn known_register(markers: &Markers, photos: &Photos) -> anyhow::Result<Kn
         let first = photos.put_before(Timestamp::MAX).next().await;
         Ok(first.transpose()?.map_or(Known::Nothing, |_| Known::Photos))
     };
-    match tokio::time::timeout(ADMISSION, ask).await {
+    match tokio::time::timeout(limit, ask).await {
         Ok(Err(PhotosError::Foreign)) => Err(PhotosError::Foreign).context("PADRON_PHOTOS"),
         Ok(Ok(known)) => Ok(known),
-        Ok(Err(_)) | Err(_) => Ok(Known::Nothing),
+        Ok(Err(_)) | Err(_) => Ok(Known::Unknown),
     }
+}
+
+/// Asks them again for a store without a register, until the photo store has answered. Each time in a task, which
+/// outlives a caller that waits for less long than a slow photo store takes.
+fn recall(markers: &Markers, photos: &Photos) -> Recall {
+    let (markers, photos) = (markers.clone(), photos.clone());
+    let asking: Arc<Mutex<Option<JoinHandle<anyhow::Result<Known>>>>> = Arc::default();
+    Box::new(move || {
+        let (markers, photos, asking) = (markers.clone(), photos.clone(), asking.clone());
+        Box::pin(async move {
+            let mut asking = asking.lock().await;
+            let ask = || async move { known_register(&markers, &photos, RECALL).await };
+            let known = asking.get_or_insert_with(|| tokio::spawn(ask())).await;
+            *asking = None;
+            let known = known.map_err(|stopped| StoreError::Unavailable(stopped.into()))?;
+            let known = known.map_err(|error| StoreError::Unusable(format!("{error:#}").into()))?;
+            Ok(known.expected())
+        })
+    })
 }
 
 /// Fails when the marker has seen registrations and the store has none: an empty database in the place of a lost one.
@@ -150,12 +193,12 @@ impl Tiers {
             .context("PADRON_PHOTOS: the photo store cannot be opened")?;
         let file = is_embedded(config).then(|| marker_path(config));
         let markers = Markers::new(file, photos.clone(), keyring.clone());
-        let known = known_register(&markers, &photos).await;
+        let known = known_register(&markers, &photos, ADMISSION).await;
         // Before the database is opened, which would create it.
         if let StoreUrl::Sqlite(database) = &config.store
             && copy_of.is_none()
             && !database.exists()
-            && !matches!(known, Ok(Known::Nothing))
+            && !matches!(known, Ok(Known::Nothing | Known::Unknown))
         {
             bail!(
                 "PADRON_STORE: {} is missing, but keys or photos of a register are here; restore it from its backup, or move the photos and {} away to begin a new register",
@@ -168,7 +211,9 @@ impl Tiers {
         })?;
         if is_embedded(config) {
             let register = store.register().await.context("PADRON_STORE")?;
-            if to_make && (register.is_some() || !matches!(known, Ok(Known::Nothing))) {
+            if to_make
+                && (register.is_some() || !matches!(known, Ok(Known::Nothing | Known::Unknown)))
+            {
                 return Err(missing_keys(config));
             }
             // Before the markers, which would only say that they are not of these keys.
@@ -188,8 +233,7 @@ impl Tiers {
                 bail!("keys or photos here are another register's than the one to copy")
             }
             (Some(register), _) => Expected::CopyOf(register),
-            (None, Known::Register(register)) => Expected::This(register),
-            (None, Known::Nothing | Known::Photos) => Expected::Any,
+            (None, known) => known.expected(),
         };
         let guard = Guard::new(
             store.clone(),
@@ -198,21 +242,13 @@ impl Tiers {
                 keys: keyring.keys().to_vec(),
                 register: expected,
             },
-        );
-        let admit = async {
-            // Photos without a marker: it was removed, and with it what tells whose they are.
-            if known == Known::Photos && copy_of.is_none() && store.register().await?.is_none() {
-                return Err(StoreError::Unusable(
-                    "it is empty, but photos of a register are here; restore the records from their backup".into(),
-                ));
-            }
-            guard.admit().await
-        };
-        let admitted = if is_embedded(config) {
-            admit.await.map(Some)
+        )
+        .recalling(recall(&markers, &photos));
+        let admitted = if is_embedded(config) && expected != Expected::Unknown {
+            guard.admit().await.map(Some)
         } else {
             // Unavailable at startup is no failure: the guard retries, and lets nothing through before.
-            match tokio::time::timeout(ADMISSION, admit).await {
+            match tokio::time::timeout(ADMISSION, guard.admit()).await {
                 Ok(Err(StoreError::Unavailable(_) | StoreError::Uncertain(_))) | Err(_) => Ok(None),
                 Ok(answer) => answer.map(Some),
             }

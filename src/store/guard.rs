@@ -1,25 +1,23 @@
 //! A decorator around every store: it lets no call through until the store is known to hold the register that the key
 //! file belongs to, and measures latency and outcome of every call.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::{
-    Boards, Claim, Inserted, Records, Register, Session, Sessions, Snapshot, Snapshots, Store,
-    StoreError,
+    Boards, Claim, Daily, Inserted, Recent, Records, Register, Scope, Session, Sessions, Snapshot,
+    Snapshots, Store, StoreError,
 };
 use crate::{
-    domain::city::CityCode,
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::seal::{KeyId, Tag},
+    foundation::telemetry,
 };
 
 /// Timeout for admission, where a call meets a store that has been unavailable since the start.
@@ -41,17 +39,27 @@ pub struct Admission {
 pub enum Expected {
     /// Any; in one that holds none yet, a new one is created.
     Any,
+    /// Any that is there: photos of one are here, and in a store that holds none it is lost.
+    Existing,
     /// This one, whose keys or photos are here; a store that holds none has lost it.
     This(Uuid),
     /// This one, or none yet: it is being copied here.
     CopyOf(Uuid),
+    /// Not known yet, because whoever can tell does not answer: one that is there is admitted, and none is created
+    /// before [`Recall`] has answered.
+    Unknown,
 }
+
+/// Asks again which register a store must hold, where that was [`Expected::Unknown`]. It is dropped with the call
+/// that waits for it.
+pub type Recall = Box<dyn Fn() -> BoxFuture<'static, Result<Expected, StoreError>> + Send + Sync>;
 
 /// A store behind an admission check, which is made once: at the start, or at the first call that reaches a store
 /// that was unavailable then.
 pub struct Guard {
     store: Arc<dyn Store>,
     admission: Admission,
+    recall: Option<Recall>,
     admitted: OnceCell<Register>,
 }
 
@@ -62,7 +70,17 @@ impl Guard {
         Self {
             store,
             admission,
+            recall: None,
             admitted: OnceCell::new(),
+        }
+    }
+
+    /// With whom to ask while the register is [`Expected::Unknown`].
+    #[must_use]
+    pub fn recalling(self, recall: Recall) -> Self {
+        Self {
+            recall: Some(recall),
+            ..self
         }
     }
 
@@ -79,9 +97,23 @@ impl Guard {
     async fn ask(&self) -> Result<Register, StoreError> {
         let own = &self.admission;
         let known = measured("register", self.store.register()).await?;
-        let id = match (&known, own.register) {
+        let expected = match (&known, own.register, &self.recall) {
+            (None, Expected::Unknown, Some(recall)) => recall().await?,
+            (_, expected, _) => expected,
+        };
+        let id = match (&known, expected) {
             (Some(known), _) => known.id,
             (None, Expected::Any) => Uuid::new_v4(),
+            (None, Expected::Unknown) => {
+                return Err(StoreError::Unavailable(
+                    "it is empty, and nobody can tell yet whether a register was here".into(),
+                ));
+            }
+            (None, Expected::Existing) => {
+                return Err(unusable(
+                    "it is empty, but photos of a register are here; restore the records from their backup",
+                ));
+            }
             (None, Expected::CopyOf(id)) => id,
             (None, Expected::This(_)) => {
                 return Err(unusable(
@@ -93,7 +125,7 @@ impl Guard {
             if !known.keyring.matches(&own.keyring) {
                 return Err(StoreError::ForeignKeys);
             }
-            if let Expected::This(id) | Expected::CopyOf(id) = own.register
+            if let Expected::This(id) | Expected::CopyOf(id) = expected
                 && id != known.id
             {
                 return Err(unusable(
@@ -125,13 +157,16 @@ impl Guard {
         operation: &'static str,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        // `OnceCell` runs one initialiser at a time: without this timeout callers would queue behind each failed
-        // attempt.
-        let admitted = tokio::time::timeout(ADMISSION, self.admit()).await;
-        admitted.unwrap_or_else(|_| {
-            Err(StoreError::Unavailable("it is away since the start".into()))
-        })?;
-        measured(operation, call).await
+        let passing = async {
+            // `OnceCell` runs one initialiser at a time: without this timeout callers would queue behind each failed
+            // attempt.
+            let admitted = tokio::time::timeout(ADMISSION, self.admit()).await;
+            admitted.unwrap_or_else(|_| {
+                Err(StoreError::Unavailable("it is away since the start".into()))
+            })?;
+            call.await
+        };
+        measured(operation, passing).await
     }
 }
 
@@ -143,21 +178,14 @@ async fn measured<T>(
     operation: &'static str,
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    let begun = Instant::now();
-    let result = call.await;
-    let outcome = match &result {
-        Ok(_) => "ok",
-        Err(StoreError::Unavailable(_)) => "unavailable",
-        Err(StoreError::Uncertain(_)) => "uncertain",
-        Err(StoreError::Corrupt(_) | StoreError::ForeignKeys | StoreError::Unusable(_)) => {
-            "corrupt"
-        }
+    let failure = |error: &StoreError| match error {
+        StoreError::Unavailable(_) => "unavailable",
+        StoreError::Uncertain(_) => "uncertain",
+        StoreError::Corrupt(_) => "corrupt",
+        StoreError::ForeignKeys | StoreError::Unusable(_) => "refused",
     };
-    metrics::histogram!(
-        "padron_store_operation_duration_seconds", "operation" => operation, "outcome" => outcome
-    )
-    .record(begun.elapsed());
-    result
+    let histogram = "padron_store_operation_duration_seconds";
+    telemetry::measured(histogram, operation, failure, call).await
 }
 
 #[async_trait]
@@ -181,8 +209,8 @@ impl Records for Guard {
 
 #[async_trait]
 impl Snapshots for Guard {
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
-        self.pass("rows", self.store.rows(city)).await
+    async fn rows(&self, scope: &Scope) -> Result<Snapshot, StoreError> {
+        self.pass("rows", self.store.rows(scope)).await
     }
 
     async fn totals(&self) -> Result<Counted, StoreError> {
@@ -198,6 +226,13 @@ impl Boards for Guard {
 
     async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError> {
         self.pass("save_board", self.store.save_board(totals)).await
+    }
+}
+
+#[async_trait]
+impl Daily for Guard {
+    async fn recent(&self, since: Timestamp) -> Result<Recent, StoreError> {
+        self.pass("recent", self.store.recent(since)).await
     }
 }
 

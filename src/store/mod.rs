@@ -9,7 +9,7 @@ mod guard;
 mod mongo;
 mod sqlite;
 
-pub use self::guard::{Admission, Expected, Guard};
+pub use self::guard::{Admission, Expected, Guard, Recall};
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, sync::Arc};
 
@@ -20,8 +20,8 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
-    domain::city::CityCode,
-    domain::registration::{Envelope, PhotoKey, Reference, Registration},
+    domain::city::{CityCode, CityOrder},
+    domain::registration::{Envelope, Period, PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::{
         path::local_path,
@@ -104,16 +104,27 @@ pub struct Claim {
     pub key: KeyId,
 }
 
+/// Which rows of the store, and the order of their cities; by default all, by code.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// Only this city; all when `None`.
+    pub city: Option<CityCode>,
+    /// Only those who registered then.
+    pub period: Period,
+    /// Which city's rows come first.
+    pub order: CityOrder,
+}
+
 /// A consistent read snapshot of the store.
 pub struct Snapshot {
     /// Which of two snapshots is later: the one with the greater number.
     pub sequence: u64,
-    /// When it was taken, by the store's own clock, which all replicas share; never later than the snapshot itself.
+    /// When it was taken, by the clock of the store's server, or of this machine where the store is a file; never later than the snapshot itself.
     pub as_of: Timestamp,
     /// Registrations per city; cities without any are absent.
     pub counts: BTreeMap<CityCode, u64>,
-    /// The rows that `counts` counts, in order of (city, id), in blocks of 1 to [`BLOCK_ROWS`] rows. The channel is
-    /// bounded: a slow reader slows the store down (backpressure), and dropping the receiver stops the reading. It
+    /// The rows that `counts` counts, city after city in the order of the scope, each city's in order of id, in blocks
+    /// of 1 to [`BLOCK_ROWS`] rows. The channel is bounded: a slow reader slows the store down (backpressure), and dropping the receiver stops the reading. It
     /// closes after the last row or after the first error.
     pub blocks: mpsc::Receiver<Result<Vec<Row>, StoreError>>,
 }
@@ -160,9 +171,8 @@ pub trait Records: Send + Sync + 'static {
 /// erasure and depends on no wall clock that anybody may set.
 #[async_trait]
 pub trait Snapshots: Send + Sync + 'static {
-    /// The rows of one city or of all in one snapshot, taken after the call; later writes are in neither the counts
-    /// nor the rows.
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError>;
+    /// The rows of `scope` in one snapshot, taken after the call; later writes are in neither the counts nor the rows.
+    async fn rows(&self, scope: &Scope) -> Result<Snapshot, StoreError>;
 
     /// Registrations per city in one snapshot, taken after the call, as [`Snapshots::rows`] counts them.
     async fn totals(&self) -> Result<Counted, StoreError>;
@@ -177,6 +187,24 @@ pub trait Boards: Send + Sync + 'static {
     /// Saves the board if its version is the one after the saved one (1 when none is). A compare-and-swap: of any
     /// number of concurrent saves of one version exactly one is `true`.
     async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError>;
+}
+
+/// Registrations as they are now, by time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recent {
+    /// Registrations in all.
+    pub total: u64,
+    /// Registrations by the quarter of an hour that they were made in, which is named by its beginning; those without
+    /// any are absent. A store knows no time zone, and every zone's midnight is the beginning of a quarter.
+    pub quarters: BTreeMap<Timestamp, u64>,
+}
+
+/// Counts of what is there now, for whoever cannot wait for a report.
+#[async_trait]
+pub trait Daily: Send + Sync + 'static {
+    /// Registrations in all, and those made at `since` or later, by quarters of an hour; what was erased is in neither.
+    /// `since` is the beginning of a quarter.
+    async fn recent(&self, since: Timestamp) -> Result<Recent, StoreError>;
 }
 
 /// Who is signed in.
@@ -194,7 +222,7 @@ pub trait Sessions: Send + Sync + 'static {
 
 /// A whole record store. A consumer that needs only a part of it takes that trait.
 #[async_trait]
-pub trait Store: Records + Snapshots + Boards + Sessions {
+pub trait Store: Records + Snapshots + Boards + Daily + Sessions {
     /// Which register this is; `None` before the first claim.
     async fn register(&self) -> Result<Option<Register>, StoreError>;
 

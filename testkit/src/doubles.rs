@@ -8,13 +8,12 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use padron::{
-    domain::city::CityCode,
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::seal::Tag,
     store::{
-        Boards, Claim, Inserted, Records, Register, Session, Sessions, Snapshot, Snapshots, Store,
-        StoreError,
+        Boards, Claim, Daily, Inserted, Recent, Records, Register, Scope, Session, Sessions,
+        Snapshot, Snapshots, Store, StoreError,
     },
 };
 
@@ -123,8 +122,8 @@ impl Records for FailingStore {
 
 #[async_trait]
 impl Snapshots for FailingStore {
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
-        self.call(Call::Other, self.inner.rows(city)).await
+    async fn rows(&self, scope: &Scope) -> Result<Snapshot, StoreError> {
+        self.call(Call::Other, self.inner.rows(scope)).await
     }
 
     async fn totals(&self) -> Result<Counted, StoreError> {
@@ -140,6 +139,13 @@ impl Boards for FailingStore {
 
     async fn save_board(&self, totals: &Totals) -> Result<bool, StoreError> {
         self.call(Call::Other, self.inner.save_board(totals)).await
+    }
+}
+
+#[async_trait]
+impl Daily for FailingStore {
+    async fn recent(&self, since: Timestamp) -> Result<Recent, StoreError> {
+        self.call(Call::Other, self.inner.recent(since)).await
     }
 }
 

@@ -137,7 +137,11 @@ async fn the_chart_is_small_and_says_when_it_has_not_changed() {
         assert_eq!(answer.header("etag"), chart.header("etag"));
     }
     let svg = app.get("/chart.svg?lang=en&top=3").await.text();
-    for part in ["People registered by city", "22 more cities", "Total: 25"] {
+    for part in [
+        "People registered by city",
+        "22 more cities: 22 (88%)",
+        "Total: 25",
+    ] {
         assert!(svg.contains(part), "{part} in {svg}");
     }
 }
@@ -165,6 +169,12 @@ async fn sizes_are_few_and_have_their_bounds() {
         ("height=2001", "height"),
         ("top=0", "top"),
         ("top=51", "top"),
+        ("theme=blue", "theme"),
+        ("by=street", "by"),
+        ("department=100", "department"),
+        ("department=Macondo", "department"),
+        ("by=day&department=05", "department"),
+        ("by=department&department=05", "department"),
         ("width=wide", "width"),
         ("size=9", "width"),
     ] {
@@ -175,6 +185,138 @@ async fn sizes_are_few_and_have_their_bounds() {
             "{query}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_theme_changes_the_colours_only() {
+    let app = TestApp::new().await;
+    register(&app, "11001").await;
+    let light = app.get("/chart.svg?theme=light").await.text();
+    let dark = app.get("/chart.svg?theme=dark").await.text();
+    assert_eq!(app.get("/chart.svg").await.text(), light);
+    assert!(
+        light.contains("#FFFFFF") && !light.contains("#181B1F"),
+        "{light}"
+    );
+    assert!(
+        dark.contains("#181B1F") && !dark.contains("#FFFFFF"),
+        "{dark}"
+    );
+    let without_colours = |svg: &str| {
+        let parts = svg.split('#').enumerate();
+        parts
+            .map(|(at, part)| part[if at > 0 { 6 } else { 0 }..].to_owned())
+            .collect::<String>()
+    };
+    assert_eq!(without_colours(&light), without_colours(&dark));
+    let png = app.get("/chart.png?theme=dark").await;
+    let image = image::load_from_memory(&png.body).unwrap().to_rgb8();
+    assert_eq!(image.get_pixel(0, 0).0, [0x18, 0x1b, 0x1f]);
+}
+
+#[tokio::test]
+async fn departments_are_the_level_above_the_cities() {
+    let app = TestApp::new().await;
+    for city in ["05001", "05001", "05002", "11001", "76001"] {
+        register(&app, city).await;
+    }
+    let totals = app.get("/totals").await.json();
+    let departments: Vec<_> = totals["departments"].as_array().unwrap().iter().collect();
+    let told =
+        |of: &serde_json::Value| (of["code"].clone(), of["name"].clone(), of["count"].clone());
+    assert_eq!(
+        told(departments[0]),
+        ("05".into(), "Antioquia".into(), 3.into())
+    );
+    assert_eq!(departments.len(), 3);
+    assert_eq!(totals["total"], 5);
+    for name in ["05", "antioquia", "ANTIOQUIA"] {
+        let only = app.get(&format!("/totals?department={name}")).await.json();
+        assert_eq!(
+            (
+                only["total"].as_u64(),
+                only["cities"].as_array().unwrap().len()
+            ),
+            (Some(3), 2)
+        );
+        assert_eq!(only["departments"].as_array().unwrap().len(), 1);
+        let svg = app
+            .get(&format!("/chart.svg?department={name}&lang=es"))
+            .await
+            .text();
+        for part in [
+            "Personas registradas por ciudad: Antioquia",
+            "Medellín: 2",
+            "Total: 3",
+        ] {
+            assert!(svg.contains(part), "{part} in {svg}");
+        }
+        assert!(!svg.contains("Cali"));
+    }
+    let svg = app.get("/chart.svg?by=department&lang=en").await.text();
+    for part in [
+        "People registered by department",
+        "Antioquia: 3",
+        "Valle del Cauca: 1",
+    ] {
+        assert!(svg.contains(part), "{part} in {svg}");
+    }
+    for query in [
+        "department=100",
+        "department=Macondo",
+        "city=05001",
+        "department=05&department=11",
+    ] {
+        assert_eq!(
+            app.get(&format!("/totals?{query}")).await.status,
+            400,
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_chart_of_days_needs_no_report() {
+    let app = TestApp::new().await;
+    app.get("/chart.svg").await;
+    register(&app, "11001").await;
+    register(&app, "05001").await;
+    let svg = app.get("/chart.svg?by=day&lang=en").await.text();
+    for part in [
+        "Registrations per day, last 30 days",
+        "Today: 2",
+        "Total: 2",
+    ] {
+        assert!(svg.contains(part), "{part} in {svg}");
+    }
+    assert!(
+        app.get("/chart.svg?lang=en")
+            .await
+            .text()
+            .contains("No registrations yet")
+    );
+    let small = app.get("/chart.png?by=day&width=640&height=240").await;
+    let image = image::load_from_memory(&small.body).unwrap();
+    assert_eq!((image.width(), image.height()), (640, 240));
+    let same = app
+        .get("/chart.png?by=day&width=600&height=250&top=3")
+        .await;
+    assert_eq!(same.header("etag"), small.header("etag"));
+    // What was erased is counted no more, once the chart is older than its rule allows.
+    let csv = app.staff("/report.csv?lang=en").await.text();
+    let reference = csv
+        .lines()
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .nth(1)
+        .unwrap()
+        .to_owned();
+    let reference = padron::domain::registration::Reference::parse(&reference).unwrap();
+    app.app.store.erase(reference).await.unwrap();
+    let app = app.restart().await;
+    let svg = app.get("/chart.svg?by=day&lang=en").await.text();
+    assert!(svg.contains("Today: 1"), "{svg}");
 }
 
 /// Latin with the accents of Vietnamese, Greek and Cyrillic are drawn as they are written, composed or not.

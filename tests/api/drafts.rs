@@ -395,7 +395,12 @@ async fn the_form_asks_for_consent_and_remembers_the_notice() {
         201
     );
 
-    let mut rows = app.app.store.rows(None).await.unwrap();
+    let mut rows = app
+        .app
+        .store
+        .rows(&padron::store::Scope::default())
+        .await
+        .unwrap();
     let mut notices = Vec::new();
     while let Some(block) = rows.blocks.recv().await {
         for row in block.unwrap() {

@@ -41,9 +41,34 @@ async fn every_route_of_the_contract_is_described() {
 }
 
 #[tokio::test]
-async fn the_documentation_needs_no_other_site() {
+async fn the_page_of_the_interface_is_small_needs_nobody_and_is_in_both_languages() {
     let app = TestApp::new().await;
-    let page = app.get("/docs/").await;
-    assert_eq!(page.status, 200);
-    assert!(!page.text().contains("https://"), "{}", page.text());
+    let paths = app.get("/openapi.json").await.json()["paths"].clone();
+    for (lang, words) in [
+        ("es", "Registra a una persona."),
+        ("en", "Registers a person."),
+    ] {
+        for address in ["/docs", "/docs/"] {
+            let page = app.get(&format!("{address}?lang={lang}")).await;
+            assert_eq!(page.status, 200);
+            assert!(page.body.len() <= 60_000, "{} bytes", page.body.len());
+            let page = page.text();
+            for absent in ["http://", "https://", "<script"] {
+                assert!(!page.contains(absent), "{absent}");
+            }
+            for present in [
+                "name=\"viewport\"",
+                words,
+                &format!("<html lang=\"{lang}\">"),
+            ] {
+                assert!(page.contains(present), "{present} in {page}");
+            }
+            for (path, methods) in paths.as_object().unwrap() {
+                for method in methods.as_object().unwrap().keys() {
+                    let heading = format!("<code>{} {path}</code></h2>", method.to_uppercase());
+                    assert!(page.contains(&heading), "{heading}");
+                }
+            }
+        }
+    }
 }

@@ -41,7 +41,7 @@ async fn names_arrive_unchanged() {
         register(&app, name, "76001").await;
     }
     let mut workbook = read(app.staff("/report.xlsx").await.body);
-    let sheet = workbook.worksheet_range("Cali").unwrap();
+    let sheet = workbook.worksheet_range("Personas").unwrap();
     let read: Vec<_> = sheet.rows().skip(1).map(|row| row[2].clone()).collect();
     let sent: Vec<_> = names
         .iter()
@@ -79,8 +79,8 @@ async fn a_row_says_everything_of_a_registration() {
         .unwrap()
         .to_owned();
     let mut workbook = read(app.staff("/report.xlsx?lang=en").await.body);
-    assert_eq!(workbook.sheet_names(), ["Summary", "Bogotá, D.C."]);
-    let sheet = workbook.worksheet_range("Bogotá, D.C.").unwrap();
+    assert_eq!(workbook.sheet_names(), ["Summary", "People"]);
+    let sheet = workbook.worksheet_range("People").unwrap();
     let row: Vec<_> = sheet.rows().nth(1).unwrap().to_vec();
     let text = |text: &str| Data::String(text.to_owned());
     assert_eq!(row[0], Data::Float(1.0));
@@ -116,12 +116,18 @@ async fn the_total_is_the_number_of_rows() {
         register(&app, name, city).await;
     }
     let mut workbook = read(app.staff("/report.xlsx").await.body);
+    assert_eq!(workbook.sheet_names(), ["Resumen", "Personas"]);
+    let list = workbook.worksheet_range("Personas").unwrap();
+    let cities = list.rows().skip(1).take(4);
+    let cities: Vec<_> = cities
+        .map(|row| format!("{}, {}", row[4], row[5]))
+        .collect();
     assert_eq!(
-        workbook.sheet_names(),
+        cities,
         [
-            "Resumen",
+            "Bogotá, D.C., Bogotá, D.C.",
+            "Bogotá, D.C., Bogotá, D.C.",
             "La Unión, Antioquia",
-            "Bogotá, D.C.",
             "La Unión, Nariño"
         ]
     );
@@ -206,7 +212,7 @@ async fn a_report_of_one_city_has_that_city_only() {
         disposition.contains("filename*=UTF-8''padron-Medell%C3%ADn-20"),
         "{disposition}"
     );
-    assert_eq!(read(answer.body).sheet_names(), ["Resumen", "Medellín"]);
+    assert_eq!(read(answer.body).sheet_names(), ["Resumen", "Personas"]);
     let csv = app.staff("/report.csv?city=05001").await.text();
     assert!(csv.contains(",B,") && !csv.contains(",A,"));
 }
@@ -216,16 +222,134 @@ async fn a_report_without_rows_is_a_report() {
     let app = TestApp::new().await;
     assert_eq!(
         read(app.staff("/report.xlsx").await.body).sheet_names(),
-        ["Resumen"]
+        ["Resumen", "Personas"]
     );
     let mut workbook = read(app.staff("/report.xlsx?city=05001").await.body);
-    assert_eq!(workbook.sheet_names(), ["Resumen", "Medellín"]);
-    let sheet = workbook.worksheet_range("Medellín").unwrap();
+    assert_eq!(workbook.sheet_names(), ["Resumen", "Personas"]);
+    let sheet = workbook.worksheet_range("Personas").unwrap();
     assert_eq!(
         sheet.rows().next_back().unwrap()[..2],
         [Data::String("Total".into()), Data::Float(0.0)]
     );
     assert_eq!(app.staff("/report.csv").await.text().lines().count(), 1);
+}
+
+/// Local times of the office of the tests, which is in Bogotá.
+fn today(app: &TestApp) -> jiff::Zoned {
+    padron::foundation::clock::now().to_zoned(app.app.time_zone.clone())
+}
+
+#[tokio::test]
+async fn a_period_is_of_days_in_the_offices_zone_or_of_times() {
+    let app = TestApp::new().await;
+    for (name, city) in [("A", "11001"), ("B", "05001"), ("C", "11001")] {
+        register(&app, name, city).await;
+    }
+    let today = today(&app);
+    let day = |days: i64| today.date() + jiff::Span::new().days(days);
+    let before = today.timestamp() - jiff::SignedDuration::from_hours(1);
+    let after = today.timestamp() + jiff::SignedDuration::from_hours(1);
+    for (query, rows) in [
+        (format!("since={}", day(-1)), 3),
+        (format!("since={}&until={}", day(-1), day(1)), 3),
+        (format!("since={}&until={}&city=11001", day(-1), day(1)), 2),
+        (format!("since={}", day(2)), 0),
+        (format!("until={}", day(-2)), 0),
+        (format!("since={before}&until={after}"), 3),
+        (format!("since={after}"), 0),
+        (format!("until={before}"), 0),
+        ("since=1970-01-02&until=9999-12-31".to_owned(), 3),
+        // Left blank on a page, it is no bound.
+        ("since=&until=".to_owned(), 3),
+    ] {
+        for path in ["/report.xlsx", "/report.csv"] {
+            let answer = app.staff(&format!("{path}?{query}")).await;
+            assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+            assert_eq!(answer.header("x-report-rows"), rows.to_string(), "{query}");
+            if path == "/report.csv" {
+                assert_eq!(answer.text().lines().count(), rows + 1, "{query}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_report_of_a_period_never_touches_the_board() {
+    let app = TestApp::new().await;
+    register(&app, "A", "11001").await;
+    app.staff("/report.csv").await;
+    register(&app, "B", "11001").await;
+    let totals = app.get("/totals").await.text();
+    let tomorrow = today(&app).date() + jiff::Span::new().days(2);
+    for query in [
+        format!("since={tomorrow}"),
+        format!("until={tomorrow}"),
+        format!("since={tomorrow}&city=11001"),
+    ] {
+        for path in ["/report.xlsx", "/report.csv"] {
+            let answer = app.staff(&format!("{path}?{query}")).await;
+            assert_eq!(answer.status, 200);
+            assert_eq!(app.get("/totals").await.text(), totals, "{query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_period_that_is_none_is_refused_by_its_field_and_bound() {
+    let app = TestApp::new().await;
+    for (query, field, code) in [
+        ("since=yesterday", "since", "format"),
+        ("since=2026-02-30", "since", "format"),
+        ("since=24/11/2026", "since", "format"),
+        ("since=2026-11-24T08:00:00", "since", "format"),
+        ("since=1969-12-31", "since", "format"),
+        ("until=10000-01-01", "until", "format"),
+        ("until=%C3%B1%C3%B1%C3%B1%C3%B1%C3%B1", "until", "format"),
+        ("until=2026-11-24T08", "until", "format"),
+        ("since=2026-11-24&until=2026-11-23", "until", "backwards"),
+        (
+            "since=2026-11-24T08:00:00Z&until=2026-11-24T08:00:00Z",
+            "until",
+            "backwards",
+        ),
+    ] {
+        for path in ["/report.xlsx", "/report.csv"] {
+            let answer = app.staff(&format!("{path}?{query}")).await;
+            assert_eq!(answer.status, 422, "{query}");
+            let error = &answer.json()["errors"][0];
+            assert_eq!(
+                (&error["field"], &error["code"]),
+                (&field.into(), &code.into())
+            );
+            let page = app.staff_page(&format!("{path}?{query}&lang=es")).await;
+            assert_eq!(page.status, 422);
+            assert!(page.text().contains("Revise las fechas"), "{}", page.text());
+            assert!(!page.text().contains("yesterday"));
+        }
+    }
+    let answer = app.staff("/report.csv?since=x&until=y").await;
+    assert_eq!(answer.json()["errors"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_page_in_spanish_gets_the_cells_that_excel_expects_there() {
+    let app = TestApp::new().await;
+    register(&app, "Ana; Luz, María", "11001").await;
+    for (query, separator) in [
+        ("", b','),
+        ("?lang=en", b','),
+        ("?lang=es", b';'),
+        ("?lang=es-CO", b';'),
+    ] {
+        let csv = app.staff(&format!("/report.csv{query}")).await.body;
+        let csv = csv.strip_prefix("\u{feff}".as_bytes()).expect("a mark");
+        let mut reader = csv::ReaderBuilder::new();
+        let mut reader = reader.delimiter(separator).from_reader(csv);
+        assert_eq!(reader.headers().unwrap().len(), 9, "{query}");
+        let row = reader.records().next().unwrap().unwrap();
+        assert_eq!(&row[2], "Ana; Luz, María");
+        assert_eq!(&row[4], "Bogotá, D.C.");
+    }
 }
 
 #[tokio::test]

@@ -130,7 +130,7 @@ async fn signing_in_keeps_the_language_and_leads_to_what_was_asked_for() {
     let right = post_sign_in(&app, format!("token={TOKEN}&next={encoded}")).await;
     assert_eq!(
         (right.status.as_u16(), right.header("location")),
-        (303, asked)
+        (303, &*format!("/staff?lang=en&download={encoded}"))
     );
     let dashboard = app.page("/staff?lang=en").await;
     assert_eq!(dashboard.header("location"), "/staff/sign-in?lang=en");
@@ -266,13 +266,171 @@ async fn the_dashboard_shows_chart_totals_and_reports() {
     app.staff("/report.xlsx").await;
     let page = app.staff("/staff?lang=en").await.text();
     for part in [
-        "/chart.png?lang=en",
-        "1 person registered",
+        "/chart.svg?lang=en",
+        "by=day",
+        "theme=dark",
+        "1 cities with registrations, 1 person registered.",
         "/report.xlsx?city=11001",
-        "/report.csv",
+        "/report.csv?city=11001",
         "Bogotá, D.C.",
     ] {
-        assert!(page.contains(part), "{part}");
+        assert!(page.contains(part), "{part} in {page}");
+    }
+}
+
+/// The number that stands under these words.
+fn figure(page: &str, words: &str) -> String {
+    let (_, after) = page
+        .split_once(&format!("<dt>{words}</dt><dd><b>"))
+        .expect(words);
+    after.split('<').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_dashboard_counts_without_a_report_and_says_what_the_last_one_counted() {
+    let app = TestApp::new().await;
+    app.get("/totals").await;
+    app.post(&Form::whole()).await;
+    let page = app.staff("/staff?lang=es").await.text();
+    assert_eq!(figure(&page, "Registradas hoy"), "1");
+    assert_eq!(figure(&page, "Registradas en total"), "1");
+    assert_eq!(figure(&page, "En el último reporte"), "0");
+}
+
+#[tokio::test]
+async fn the_dashboard_opens_though_nobody_can_count_now() {
+    let app = TestApp::with_store(|store| testkit::FailingStore::over(store, |_| None)).await;
+    app.post(&Form::whole()).await;
+    app.staff("/report.csv").await;
+    app.app.store.close().await;
+    let page = app.staff("/staff?lang=es").await;
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("No podemos contar en este momento."));
+    assert_eq!(figure(&page.text(), "En el último reporte"), "1");
+}
+
+/// The cities that the dashboard lists, in order.
+async fn listed(app: &TestApp, query: &str) -> Vec<String> {
+    let page = app.staff(&format!("/staff?lang=en&{query}")).await.text();
+    let lines = page.split("<th scope=\"row\">").skip(1);
+    lines
+        .map(|line| line.split('<').next().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_list_is_searched_sorted_filtered_and_short_at_first() {
+    let app = TestApp::new().await;
+    let cities: Vec<_> = app
+        .app
+        .cities
+        .iter()
+        .map(|city| city.code.to_string())
+        .collect();
+    for city in cities.iter().take(60) {
+        app.post(&Form::whole().with("city", city)).await;
+    }
+    for city in ["11001", "76001", "76001", "63001", "17042"] {
+        app.post(&Form::whole().with("city", city)).await;
+    }
+    app.staff("/report.csv").await;
+    let first = listed(&app, "").await;
+    assert_eq!((first.len(), first[0].as_str()), (50, "Cali"));
+    let all = listed(&app, "all=1").await;
+    assert_eq!(all.len(), 64);
+    assert_eq!(all[..50], first[..]);
+    let page = app.staff("/staff?lang=en").await.text();
+    assert!(page.contains("50 of 64 cities with registrations, 65 people registered."));
+    assert!(page.contains("&#38;all=1#list"), "{page}");
+
+    assert_eq!(listed(&app, "q=MEDELLIN").await, ["Medellín"]);
+    assert_eq!(
+        listed(&app, "q=valle+del").await,
+        ["Cali"],
+        "by department too"
+    );
+    assert_eq!(
+        listed(&app, "q=11001").await,
+        ["Bogotá, D.C."],
+        "by code too"
+    );
+    assert!(listed(&app, "q=%22%3E%3Cb%3E").await.is_empty());
+    assert!(
+        !app.staff("/staff?q=%22%3E%3Cb%3E")
+            .await
+            .text()
+            .contains("\"><b>")
+    );
+    assert_eq!(listed(&app, "department=76").await, ["Cali"]);
+    let antioquia = listed(&app, "department=05&all=1").await;
+    assert_eq!(antioquia.len(), 60);
+    let page = app.staff("/staff?lang=en&department=05").await.text();
+    assert!(page.contains("<option value=\"05\" selected>Antioquia (60)</option>"));
+    assert!(page.contains("/chart.svg?lang=en&#38;department=05&#38;width=320"));
+    let sorted = listed(&app, "sort=name&all=1").await;
+    let folded: Vec<_> = sorted
+        .iter()
+        .map(|name| padron::domain::city::Cities::folded(name))
+        .collect();
+    assert!(folded.is_sorted(), "{sorted:?}");
+    assert!(!all.is_sorted());
+    // What is unknown is as if it were not there.
+    assert_eq!(listed(&app, "sort=x&department=00&by=y&all=").await, first);
+    let page = app.staff("/staff?lang=en&by=department").await.text();
+    assert!(page.contains("/chart.svg?lang=en&#38;by=department&#38;width=1000"));
+}
+
+#[tokio::test]
+async fn after_an_expired_session_the_page_says_so_and_the_download_is_not_lost() {
+    let app = TestApp::new().await;
+    let old = "__Host-padron=0123456789abcdef";
+    let asked = "/report.xlsx?city=11001&lang=es";
+    let answer = with_cookie(&app, "GET", asked, old).await;
+    assert_eq!(answer.status, 401, "a program is told");
+    let sign_in = app.page(asked).await.header("location").to_owned();
+    let page = with_cookie(&app, "GET", &sign_in, old).await.text();
+    assert!(
+        page.contains("Su sesión venció. Entre otra vez y la descarga empezará sola."),
+        "{page}"
+    );
+    let plain = with_cookie(&app, "GET", "/staff/sign-in?lang=es", old)
+        .await
+        .text();
+    assert!(plain.contains("Su sesión venció. Entre otra vez."));
+    assert!(
+        !app.page(&sign_in).await.text().contains("venció"),
+        "nobody was signed in"
+    );
+
+    let next = percent_encoding::utf8_percent_encode(asked, percent_encoding::NON_ALPHANUMERIC);
+    let answer = post_sign_in(&app, format!("token={TOKEN}&next={next}")).await;
+    let location = answer.header("location").to_owned();
+    assert_eq!(location, format!("/staff?lang=en&download={next}"));
+    let good = cookie(&answer);
+    assert!(
+        !with_cookie(&app, "GET", "/staff/sign-in", &good)
+            .await
+            .text()
+            .contains("venció")
+    );
+    let page = with_cookie(&app, "GET", &location, &good).await.text();
+    let escaped = asked.replace('&', "&#38;");
+    assert!(
+        page.contains(&format!(
+            "http-equiv=\"refresh\" content=\"0; url={escaped}\""
+        )),
+        "{page}"
+    );
+    assert!(page.contains(&format!("<a href=\"{escaped}\" data-start>")));
+    for address in [
+        "//evil.example/report.csv",
+        "/staff/sign-out",
+        "https://evil.example/report.xlsx",
+    ] {
+        let address =
+            percent_encoding::utf8_percent_encode(address, percent_encoding::NON_ALPHANUMERIC);
+        let page = with_cookie(&app, "GET", &format!("/staff?download={address}"), &good).await;
+        assert!(!page.text().contains("refresh"), "{address}");
     }
 }
 

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use padron::{
     app::report::{self, Format, ReportError, ReportSpec},
     domain::city::{Cities, CityCode},
-    domain::registration::{Envelope, Person, PersonName, PhotoKey, Reference},
+    domain::registration::{Envelope, Period, Person, PersonName, PhotoKey, Reference},
     domain::totals::Counted,
     foundation::lang::Lang,
     foundation::seal::{Keyring, random},
@@ -44,6 +44,7 @@ fn rig(format: Format, rows: u64) -> Rig {
     let spec = ReportSpec {
         format,
         city: None,
+        period: Period::default(),
         lang: Lang::Es,
         zone: jiff::tz::TimeZone::UTC,
         instance: "test-1".into(),
@@ -110,7 +111,7 @@ const BLOCK: u64 = BLOCK_ROWS as u64;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_bytes_leave_before_the_second_block_is_read() {
-    for format in [Format::Xlsx, Format::Csv] {
+    for format in [Format::Xlsx, Format::Csv(',')] {
         let mut rig = rig(format, 2 * BLOCK);
         rig.hand_out(vec![Ok(rig.block())]);
         let first = rig.stream.next().await.unwrap().unwrap();
@@ -169,7 +170,7 @@ async fn work_stops_when_the_client_leaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_fails_midway_breaks_the_download() {
-    for format in [Format::Xlsx, Format::Csv] {
+    for format in [Format::Xlsx, Format::Csv(',')] {
         let mut rig = rig(format, 3 * BLOCK);
         rig.hand_out(vec![
             Ok(rig.block()),
@@ -198,7 +199,7 @@ async fn a_store_that_fails_midway_breaks_the_download() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_falls_silent_breaks_the_download() {
-    let mut rig = rig(Format::Csv, 2 * BLOCK);
+    let mut rig = rig(Format::Csv(','), 2 * BLOCK);
     rig.hand_out(vec![Ok(rig.block())]);
     let cut = async {
         while let Some(chunk) = rig.stream.next().await {
@@ -239,7 +240,7 @@ async fn a_row_whose_key_is_missing_or_whose_envelope_was_changed_breaks_the_rep
         (false, "which the key file does not hold"),
         (true, "damaged"),
     ] {
-        let mut rig = rig(Format::Csv, BLOCK);
+        let mut rig = rig(Format::Csv(','), BLOCK);
         let sealing = if changed {
             rig.keyring.clone()
         } else {
@@ -285,7 +286,7 @@ async fn taken_slowly(
 #[tokio::test(start_paused = true)]
 async fn a_client_that_is_too_slow_holds_neither_the_snapshot_nor_a_place_beyond_the_bound() {
     let blocks = 40;
-    for format in [Format::Xlsx, Format::Csv] {
+    for format in [Format::Xlsx, Format::Csv(',')] {
         let mut rig = rig(format, blocks * BLOCK);
         let limit = report::time_limit(blocks * BLOCK);
         rig.hand_out((0..blocks).map(|_| Ok(rig.block())).collect());
@@ -303,7 +304,7 @@ async fn a_client_that_is_too_slow_holds_neither_the_snapshot_nor_a_place_beyond
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_keeps_the_least_pace_gets_the_whole() {
-    for format in [Format::Xlsx, Format::Csv] {
+    for format in [Format::Xlsx, Format::Csv(',')] {
         let mut rig = rig(format, 40 * BLOCK);
         rig.hand_out((0..40).map(|_| Ok(rig.block())).collect());
         drop(rig.blocks);
@@ -351,8 +352,8 @@ async fn every_report_has_a_line_at_its_start_and_one_of_what_was_handed_over() 
             .collect()
     };
     for (format, leaves) in [
-        (Format::Csv, false),
-        (Format::Csv, true),
+        (Format::Csv(','), false),
+        (Format::Csv(','), true),
         (Format::Xlsx, false),
         (Format::Xlsx, true),
     ] {
@@ -390,7 +391,7 @@ async fn every_report_has_a_line_at_its_start_and_one_of_what_was_handed_over() 
         };
         assert_eq!(ended["message"], told);
         assert_eq!(ended["bytes"], bytes);
-        if format == Format::Csv {
+        if format == Format::Csv(',') {
             assert_eq!(
                 rows,
                 lines_of(&read) as u64 - 1,

@@ -11,8 +11,8 @@ use padron::{
     domain::totals::Totals,
     foundation::seal::Keyring,
     store::{
-        Admission, Boards, Expected, Guard, Inserted, Records, Session, Sessions, Snapshots, Store,
-        StoreError,
+        Admission, Boards, Expected, Guard, Inserted, Recall, Records, Scope, Session, Sessions,
+        Snapshots, Store, StoreError,
     },
 };
 use testkit::{Call, FailingStore, Fault};
@@ -31,6 +31,7 @@ fn foreign<T>(answer: Result<T, StoreError>, call: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_sealed_with_another_key_file_answers_nothing_else() {
+    let metrics = padron::foundation::telemetry::metrics().unwrap();
     let (store, _folder) = sqlite_file().await;
     let own = Guard::new(store.clone(), admission_of(&KEYRING));
     own.admit().await.unwrap();
@@ -50,7 +51,7 @@ async fn a_store_sealed_with_another_key_file_answers_nothing_else() {
     foreign(other.insert(&registration(2)).await, "insert");
     foreign(other.find(one.reference).await, "find");
     foreign(other.erase(one.reference).await, "erase");
-    foreign(other.rows(None).await.map(drop), "rows");
+    foreign(other.rows(&Scope::default()).await.map(drop), "rows");
     foreign(other.totals().await, "totals");
     foreign(other.unnamed(&[photo_key(7)]).await, "unnamed");
     foreign(other.board(0).await, "board");
@@ -70,8 +71,22 @@ async fn a_store_sealed_with_another_key_file_answers_nothing_else() {
     foreign(other.claim(&claim_of(&keyring)).await, "claim");
     foreign(other.ping().await, "ping");
 
+    // Told apart from a store that is damaged, of every call.
+    let told = metrics.render();
+    for operation in ["insert", "rows", "ping"] {
+        let counted = |outcome| {
+            told.contains(&format!(
+                "padron_store_operation_duration_seconds_count{{operation=\"{operation}\",outcome=\"{outcome}\"}}"
+            ))
+        };
+        assert!(counted("refused") && !counted("corrupt"), "{operation}");
+    }
+
     // Nothing is changed, and whoever has the right keys is not disturbed.
-    assert_eq!(read(own.rows(None).await.unwrap()).await.len(), 1);
+    assert_eq!(
+        read(own.rows(&Scope::default()).await.unwrap()).await.len(),
+        1
+    );
     assert_eq!(own.board(0).await.unwrap(), None);
     let found = own.session(&session.tag, time(0)).await.unwrap();
     assert_eq!(found, Some(session));
@@ -150,6 +165,50 @@ async fn an_empty_store_is_not_taken_for_a_register_that_is_known() {
     }
     let any = expecting(&store, Expected::Any);
     assert_eq!(any.admit().await.unwrap().id, id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_store_is_not_begun_before_it_is_known_that_none_was_lost() {
+    let id = Uuid::from_u128(7);
+    for answer in [Expected::Any, Expected::Existing, Expected::This(id)] {
+        let (store, _folder) = sqlite_file().await;
+        let mut away = 2;
+        let asked = std::sync::Mutex::new(move || {
+            away -= i32::from(away > 0);
+            if away > 0 {
+                return Err(StoreError::Unavailable("the photo store is away".into()));
+            }
+            Ok(answer)
+        });
+        let recall: Recall = Box::new(move || {
+            let answer = (asked.lock().unwrap())();
+            Box::pin(async move { answer })
+        });
+        let guard = expecting(&store, Expected::Unknown).recalling(recall);
+        let early = guard.insert(&registration(1)).await;
+        assert!(
+            matches!(early, Err(StoreError::Unavailable(_))),
+            "{early:?}"
+        );
+        assert_eq!(store.register().await.unwrap(), None, "nothing is begun");
+        let later = guard.insert(&registration(1)).await;
+        if answer == Expected::Any {
+            assert_eq!(later.unwrap(), Inserted::New);
+            // One that is there needs nobody to tell.
+            let other = expecting(&store, Expected::Unknown);
+            other.admit().await.unwrap();
+            continue;
+        }
+        unusable(later, "it is empty");
+        assert_eq!(store.register().await.unwrap(), None, "nothing is begun");
+    }
+    let (store, _folder) = sqlite_file().await;
+    let nobody = expecting(&store, Expected::Unknown).admit().await;
+    assert!(
+        matches!(nobody, Err(StoreError::Unavailable(_))),
+        "{nobody:?}"
+    );
+    assert_eq!(store.register().await.unwrap(), None, "nothing is begun");
 }
 
 #[tokio::test(flavor = "multi_thread")]

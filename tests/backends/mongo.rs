@@ -1,6 +1,7 @@
 //! What is MongoDB's own: its collections, a server that is unavailable, connections that break.
 
 mod away;
+mod dropped;
 mod network;
 mod schema;
 mod snapshot;

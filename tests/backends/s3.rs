@@ -184,7 +184,7 @@ async fn a_server_that_is_away_is_told_in_time_and_found_when_it_is_back() {
 
     server.kill();
     assert_away(&put(&photos).await.unwrap_err());
-    let opened = in_time(photos.open(OWNER, &stored)).await;
+    let opened = Box::pin(in_time(photos.open(OWNER, &stored))).await;
     assert_away(&opened.unwrap_err());
     assert_away(&in_time(photos.remove(stored.key)).await.unwrap_err());
     server.start();

@@ -1,5 +1,6 @@
 //! What is SQLite's own: one file, group commit, other processes.
 
+mod census;
 mod commits;
 mod file;
 mod restored;

@@ -2,6 +2,7 @@
 
 mod board;
 mod claim;
+mod daily;
 mod erase;
 mod insert;
 mod life;
@@ -37,6 +38,8 @@ macro_rules! every_case {
                 an_empty_store_has_no_rows,
                 thousands_come_whole_in_order_of_city_and_id,
                 one_city_is_counted_and_read_alone,
+                a_period_is_counted_and_read_alone,
+                cities_come_in_the_order_that_is_asked_for,
                 an_unknown_city_is_empty,
                 what_is_written_later_is_in_neither_counts_nor_rows,
                 a_reader_that_leaves_early_does_no_harm,
@@ -50,6 +53,11 @@ macro_rules! every_case {
                 they_are_what_rows_count_and_grow,
                 every_racing_insert_is_counted_once,
                 their_sequence_grows_with_every_change,
+            }
+            daily {
+                registrations_are_counted_by_quarters_of_an_hour,
+                what_is_erased_is_in_no_count,
+                every_racing_insert_is_in_its_quarter,
             }
             unnamed {
                 only_keys_that_no_record_names_are_given,

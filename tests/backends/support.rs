@@ -11,7 +11,7 @@ use padron::{
     domain::city::CityCode,
     domain::registration::{Reference, Registration},
     foundation::seal::{Keyring, Tag},
-    store::{Admission, BLOCK_ROWS, Claim, Expected, Inserted, Row, Snapshot, Store},
+    store::{Admission, BLOCK_ROWS, Claim, Expected, Inserted, Row, Scope, Snapshot, Store},
 };
 pub(crate) use testkit::{photo_key, time};
 use tokio::sync::Barrier;
@@ -127,17 +127,31 @@ where
     answers.into_iter().map(Result::unwrap).collect()
 }
 
+/// One city, whole.
+pub(crate) fn of_city(city: CityCode) -> Scope {
+    Scope {
+        city: Some(city),
+        ..Scope::default()
+    }
+}
+
 /// Reads a snapshot to its end, and checks what holds of every snapshot: blocks of 1 to
 /// [`BLOCK_ROWS`] rows, in order of (city, id), as many of each city as are counted.
-pub(crate) async fn read(mut snapshot: Snapshot) -> Vec<Row> {
+pub(crate) async fn read(snapshot: Snapshot) -> Vec<Row> {
+    let rows = read_in_any_order(snapshot).await;
+    let key = |row: &Row| (row.envelope.city, row.envelope.id);
+    assert!(rows.is_sorted_by(|one, next| key(one) < key(next)));
+    rows
+}
+
+/// The same of a snapshot whose cities are in another order.
+pub(crate) async fn read_in_any_order(mut snapshot: Snapshot) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     while let Some(block) = snapshot.blocks.recv().await {
         let block = block.unwrap();
         assert!((1..=BLOCK_ROWS).contains(&block.len()), "{}", block.len());
         rows.extend(block);
     }
-    let key = |row: &Row| (row.envelope.city, row.envelope.id);
-    assert!(rows.is_sorted_by(|one, next| key(one) < key(next)));
     assert_eq!(snapshot.counts, counts(&rows));
     rows
 }

@@ -56,7 +56,8 @@ def same(where, found, expected):
 
 def check_openpyxl(report, tabs):
     for read_only in (False, True):
-        workbook = openpyxl.load_workbook(report, read_only=read_only)
+        # The values of formulas, which are the addresses of photos.
+        workbook = openpyxl.load_workbook(report, read_only=read_only, data_only=True)
         names = workbook.sheetnames[1:]
         same(f"openpyxl, read_only={read_only}: tabs", names, list(tabs))
         for name in names:
@@ -69,6 +70,11 @@ def check_openpyxl(report, tabs):
             same("Summary: charts", len(workbook.worksheets[0]._charts), 1 if tabs else 0)
 
 
+def as_exported(cell):
+    """LibreOffice exports times whole and as its own language writes them, whatever a cell shows."""
+    return re.sub(r"^(\d{4})-(\d\d)-(\d\d) (\d\d:\d\d:\d\d)$", r"\2/\3/\1 \4", cell)
+
+
 def check_libreoffice(report, tabs):
     with tempfile.TemporaryDirectory() as folder:
         profile = f"-env:UserInstallation=file://{folder}/profile"
@@ -77,8 +83,8 @@ def check_libreoffice(report, tabs):
         files = {path.stem.removeprefix(report.stem + "-"): path for path in pathlib.Path(folder).glob("*.csv")}
         same("LibreOffice: number of tabs", len(files), len(tabs) + 1)
         for name, expected in tabs.items():
-            # A cell of LibreOffice has one kind of line end.
-            expected = [[cell.replace("\r\n", "\n") for cell in row] for row in expected]
+            # A cell of LibreOffice has one kind of line end, and times of its own.
+            expected = [[as_exported(cell.replace("\r\n", "\n")) for cell in row] for row in expected]
             with open(files[name], newline="", encoding="utf-8") as file:
                 text = file.read().replace("\0", "\ue000")
             rows = [[cell.replace("\ue000", "\0") for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
@@ -108,7 +114,7 @@ def read_pylightxl(report):
 def read_xlsx2csv(report):
     names = openpyxl.load_workbook(report, read_only=True).sheetnames
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["xlsx2csv", "--all", str(report), f"{folder}/tabs"], check=True)
+        subprocess.run(["xlsx2csv", "--all", "--dateformat", "%Y-%m-%d %H:%M:%S", str(report), f"{folder}/tabs"], check=True)
         texts = [pathlib.Path(folder, "tabs", f"{name}.csv").read_text(encoding="utf-8") for name in names]
     rows = lambda text: list(csv.reader(io.StringIO(text.replace("\0", ""), newline="")))
     return [(name, rows(text)) for name, text in zip(names, texts)]

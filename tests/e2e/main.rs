@@ -8,4 +8,5 @@
 )]
 
 mod browser;
+mod print;
 mod readers;

@@ -12,7 +12,9 @@ const SheetJS = load("xlsx");
 const { default: readExcelFile } = load("read-excel-file/node");
 
 const time = (date) => new Date(date.getTime() + 500).toISOString().slice(0, 19).replace("T", " ");
-const shown = (value) => (value == null ? "" : value instanceof Date ? time(value) : String(value));
+// The value of a formula, as ExcelJS has it.
+const plain = (value) => (value?.formula ? value.result : value);
+const shown = (cell) => ((value) => (value == null ? "" : value instanceof Date ? time(value) : String(value)))(plain(cell));
 const lines = (rows) => rows.map((row) => Array.from(row, shown));
 
 async function exceljs() {

@@ -11,8 +11,8 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::startup::{refused, says};
 
-/// Different charts of one version.
-const CHARTS: usize = 400;
+/// Different charts of all cities of one version, in the colours and the language that are asked for here.
+const CHARTS: usize = 200;
 
 async fn drawn(server: &Server) -> usize {
     let metrics = server.metrics().await;

@@ -16,6 +16,7 @@ mod cost;
 mod crowd;
 mod drain;
 mod durability;
+mod late;
 mod logs;
 mod loki;
 mod lost;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Cursor};
 use calamine::{Data, Reader as _, Xlsx};
 
 /// Lines of the Summary before its cities.
-const SUMMARY_HEAD: usize = 7;
+const SUMMARY_HEAD: usize = 8;
 
 /// One line of a report.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,19 +22,19 @@ pub(crate) struct Report {
     pub(crate) total: u64,
 }
 
-/// Reads a workbook; each tab's own total must be the number of its rows.
+/// Reads a workbook; the total of its list must be the number of its rows.
 pub(crate) fn workbook(bytes: Vec<u8>) -> Report {
     let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).unwrap();
     let mut sheets = book.worksheets().into_iter();
     let (_, summary) = sheets.next().unwrap();
     let summary: Vec<_> = summary.rows().map(<[Data]>::to_vec).collect();
     let mut lines = BTreeMap::new();
-    for (tab, range) in sheets {
+    for (sheet, range) in sheets {
         let rows: Vec<_> = range.rows().collect();
-        let [_, people @ .., total] = rows.as_slice() else {
-            panic!("tab {tab} has no total");
+        let [_, people @ .., _, total] = rows.as_slice() else {
+            panic!("sheet {sheet} has no total");
         };
-        assert_eq!(number(&total[1]), people.len() as u64, "total of {tab}");
+        assert_eq!(number(&total[1]), people.len() as u64, "total of {sheet}");
         for row in people {
             let text = |column: usize| row[column].to_string();
             add(

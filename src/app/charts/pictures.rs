@@ -4,25 +4,38 @@
 //! number of processors; the queue is short, and what does not fit is refused at once (load shedding); and what
 //! nobody waits for any more is cancelled and leaves it.
 
-use std::sync::Arc;
-
-use moka::{policy::EvictionPolicy, sync::Cache};
-use tokio::sync::{Mutex, Semaphore};
-
-use super::{ChartError, ChartSpec, Picture};
-use crate::foundation::{
-    chart::{Geometry, RenderError},
-    single_flight::SingleFlight,
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-/// Capacity of the cache in bytes: all pictures of a few versions.
-const KEPT: u64 = 16 * 1024 * 1024;
+use moka::{Expiry, policy::EvictionPolicy, sync::Cache};
+use tokio::sync::{Mutex, Semaphore};
+
+use super::{ChartError, ChartSpec, Picture, Subject};
+use crate::foundation::{chart::RenderError, single_flight::SingleFlight};
+
+/// Capacity of the cache in bytes: all pictures of a version, of every department too.
+const KEPT: u64 = 32 * 1024 * 1024;
+
+/// How long a chart of days is kept: what it shows changes with every registration, and nothing says when.
+const DAYS_KEPT: Duration = Duration::from_secs(10);
 
 /// Capacity of the queue in pictures: at about 30 ms for the largest, half a second.
 const LINE: usize = 16;
 
-/// Cache key: what the board shows, by its generation, and how it is drawn.
+/// Cache key: what the board shows, by its generation, and how it is drawn. Of charts of days the generation is 0.
 pub(super) type Key = (u64, ChartSpec);
+
+/// The two rules of the cache. A picture of the board is right for as long as its generation is shown, and its key says
+/// of which it is: it goes by weight, when it was not asked for. One of the days goes by age.
+struct ByAge;
+
+impl Expiry<Key, Picture> for ByAge {
+    fn expire_after_create(&self, key: &Key, _: &Picture, _: Instant) -> Option<Duration> {
+        (key.1.subject == Subject::Days).then_some(DAYS_KEPT)
+    }
+}
 
 pub(super) struct Pictures {
     kept: Cache<Key, Picture>,
@@ -30,7 +43,7 @@ pub(super) struct Pictures {
     asked: SingleFlight<Key, Result<Picture, ChartError>>,
     /// Permits of the queue.
     room: Arc<Semaphore>,
-    /// Held by the head of the queue; pictures of the default geometry bypass it.
+    /// Held by the head of the queue; the default picture bypasses it.
     first: Arc<Mutex<()>>,
     /// Held by whoever draws: a concurrency of one.
     drawing: Arc<Mutex<()>>,
@@ -44,6 +57,7 @@ impl Pictures {
             // moka's default policy, TinyLFU, would keep what was popular in old versions, and draw a new one again
             // and again.
             .eviction_policy(EvictionPolicy::lru())
+            .expire_after(ByAge)
             .build();
         Arc::new(Self {
             kept,
@@ -61,7 +75,7 @@ impl Pictures {
     /// The picture that `draw` draws, cached under `key`; drawn in its turn, if somebody still waits for it then.
     ///
     /// # Errors
-    /// [`ChartError::Busy`] at once when the queue is full, which a picture of the default geometry never meets.
+    /// [`ChartError::Busy`] at once when the queue is full, which the default picture never meets.
     pub(super) async fn drawn(
         self: &Arc<Self>,
         key: Key,
@@ -69,7 +83,7 @@ impl Pictures {
     ) -> Result<Picture, ChartError> {
         let pictures = self.clone();
         let in_turn = || async move {
-            let line = if key.1.geometry == Geometry::default() {
+            let line = if key.1.is_default() {
                 None
             } else {
                 let room = pictures.room.clone().try_acquire_owned();
@@ -105,12 +119,20 @@ mod tests {
     use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
     use super::*;
-    use crate::{app::charts::Format, foundation::lang::Lang};
+    use crate::{
+        app::charts::Format,
+        foundation::{
+            chart::{Geometry, Theme},
+            lang::Lang,
+        },
+    };
 
     fn spec(geometry: Geometry) -> ChartSpec {
         ChartSpec {
             format: Format::Png,
+            subject: Subject::Cities,
             geometry,
+            theme: Theme::Light,
             lang: Lang::Es,
         }
     }
@@ -281,6 +303,39 @@ mod tests {
                 .all(|asked| asked.unwrap().is_ok())
         );
         assert_eq!(studio.pictures.room.available_permits(), LINE);
+    }
+
+    #[test]
+    fn a_chart_of_days_goes_by_age_and_of_the_board_by_weight() {
+        let picture = Picture {
+            bytes: "x".into(),
+            etag: String::new(),
+        };
+        let kept_for = |subject| {
+            let key = (
+                1,
+                ChartSpec {
+                    subject,
+                    ..spec(Geometry::default())
+                },
+            );
+            ByAge.expire_after_create(&key, &picture, Instant::now())
+        };
+        assert_eq!(kept_for(Subject::Days), Some(DAYS_KEPT));
+        for subject in [Subject::Cities, Subject::Departments] {
+            assert_eq!(kept_for(subject), None);
+        }
+    }
+
+    #[test]
+    fn the_default_picture_is_the_one_of_all_cities() {
+        let default = spec(Geometry::default());
+        assert!(default.is_default());
+        for subject in [Subject::Departments, Subject::Days] {
+            assert!(!ChartSpec { subject, ..default }.is_default());
+        }
+        let (_, other) = others().next().unwrap();
+        assert!(!other.is_default());
     }
 
     #[tokio::test]

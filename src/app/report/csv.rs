@@ -21,13 +21,17 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 /// When the store, the client or a worker fails, or a row cannot be decrypted.
 pub(super) async fn write(
     report: &Arc<Report>,
+    separator: char,
     feed: Feed,
     sink: &Sink,
 ) -> Result<(Vec<u8>, u64), ReportError> {
-    let mut last = (header(&report.spec.lang.texts().columns())?, 0);
+    let mut last = (header(&report.texts().columns(), separator)?, 0);
     let worker = report.clone();
     let mut segments = pool::ordered(feed, move |segment| {
-        Ok((lines(&worker, segment)?, segment.rows.len() as u64))
+        Ok((
+            lines(&worker, separator, segment)?,
+            segment.rows.len() as u64,
+        ))
     });
     while let Some(next) = segments.try_next().await? {
         let (bytes, rows) = std::mem::replace(&mut last, next);
@@ -36,8 +40,8 @@ pub(super) async fn write(
     Ok(last)
 }
 
-fn lines(report: &Report, segment: &Segment) -> Result<Vec<u8>, ReportError> {
-    let mut table = Table::default();
+fn lines(report: &Report, separator: char, segment: &Segment) -> Result<Vec<u8>, ReportError> {
+    let mut table = Table::new(separator);
     report.decrypt(segment, |cells| Ok(table.write(cells)?))?;
     Ok(table.into_bytes()?)
 }
@@ -45,16 +49,15 @@ fn lines(report: &Report, segment: &Segment) -> Result<Vec<u8>, ReportError> {
 /// Some lines of the table.
 struct Table(::csv::Writer<Vec<u8>>);
 
-impl Default for Table {
-    fn default() -> Self {
+impl Table {
+    fn new(separator: char) -> Self {
         let writer = ::csv::WriterBuilder::new()
+            .delimiter(u8::try_from(separator).unwrap_or(b','))
             .terminator(::csv::Terminator::CRLF)
             .from_writer(Vec::new());
         Self(writer)
     }
-}
 
-impl Table {
     fn write(&mut self, cells: &Cells<'_>) -> Result<(), ::csv::Error> {
         let texts = [
             cells.reference,
@@ -86,8 +89,8 @@ impl Table {
 }
 
 /// The byte order mark and the header line.
-fn header(columns: &[&str]) -> Result<Vec<u8>, ::csv::Error> {
-    let mut table = Table::default();
+fn header(columns: &[&str], separator: char) -> Result<Vec<u8>, ::csv::Error> {
+    let mut table = Table::new(separator);
     table.0.write_record(columns)?;
     Ok([BYTE_ORDER_MARK.as_bytes(), &table.into_bytes()?].concat())
 }
@@ -101,7 +104,7 @@ fn harmless(text: &str) -> std::borrow::Cow<'_, str> {
             '=' | '+' | '-' | '@' | '\r' | '\n' | '＝' | '＋' | '－' | '＠'
         )
     };
-    let ends_cell = |symbol| matches!(symbol, ';' | '\t');
+    let ends_cell = |symbol| matches!(symbol, ',' | ';' | '\t');
     let dangerous = |text: &str| {
         text.chars()
             .zip(text.chars().skip(1))
@@ -139,6 +142,7 @@ mod tests {
             ("Ana;=1+1", "Ana;'=1+1"),
             ("Ana; =1", "Ana; =1"),
             (";=1", "';'=1"),
+            ("Ana,-1", "Ana,'-1"),
         ] {
             assert_eq!(harmless(text), written);
         }
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn quotes_and_commas_are_one_cell() {
-        let mut table = Table::default();
+        let mut table = Table::new(',');
         let cells = Cells {
             number: 1,
             reference: "K7QM-3XPD",

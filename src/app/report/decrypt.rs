@@ -3,7 +3,10 @@
 use jiff::{Timestamp, civil::DateTime};
 
 use super::{Report, ReportError, feed::Segment, rows::Cells};
-use crate::{domain::registration::Person, store::Row};
+use crate::{
+    domain::{city::City, registration::Person},
+    store::Row,
+};
 
 impl Report {
     /// Decrypts the rows of a segment one after the other and gives each to `write`.
@@ -15,8 +18,11 @@ impl Report {
         segment: &Segment,
         mut write: impl FnMut(&Cells<'_>) -> Result<(), ReportError>,
     ) -> Result<(), ReportError> {
-        let city = self.spec.cities.named(segment.city);
+        let mut last = None;
         for (number, row) in (segment.number..).zip(&segment.rows) {
+            let code = row.envelope.city;
+            let city = last.take().filter(|city: &City| city.code == code);
+            let city = city.unwrap_or_else(|| self.spec.cities.named(code));
             let person = Person::open(&self.spec.keyring, &row.envelope, &row.sealed)
                 .map_err(|error| ReportError::Sealed(row.envelope.reference, error))?;
             let reference = row.envelope.reference.to_string();
@@ -34,6 +40,7 @@ impl Report {
                 email: person.email.as_ref().map_or("", |email| email.as_str()),
                 photo_address: &self.photo_address(row, &reference),
             })?;
+            last = Some(city);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The report: the full list and the total, streamed while it is read from one snapshot of the store.
 //!
-//! Called by `http/reports`. `feed` cuts the store's blocks into segments of tabs; on the blocking pool (`pool`) each
+//! Called by `http/reports`. `feed` cuts the store's blocks into segments; on the blocking pool (`pool`) each
 //! is decrypted, serialised and compressed, several at once; what comes out is joined in order by `workbook` or `csv`
 //! and handed to the client at its pace (`sink`: backpressure, write-stall timeout). It never buffers more than the
 //! segments in flight, and never writes to disk. A failure ends the stream before the archive's end, so that a cut
@@ -12,10 +12,8 @@ mod decrypt;
 mod feed;
 mod frame;
 mod pool;
-mod prototype;
 mod rows;
 mod sink;
-mod tabs;
 #[cfg(test)]
 mod tests;
 mod workbook;
@@ -39,12 +37,13 @@ use self::{
 };
 use crate::{
     domain::city::{Cities, City, CityCode},
+    domain::registration::Period,
     domain::totals::Counted,
-    foundation::lang::Lang,
+    foundation::lang::{Lang, Texts},
     foundation::origin::Origin,
     foundation::seal::{Keyring, OpenError},
     foundation::telemetry::AUDIT,
-    store::{Snapshot, StoreError},
+    store::{Scope, Snapshot, StoreError},
 };
 
 /// Shortest deadline of a report.
@@ -53,13 +52,16 @@ const FLOOR: Duration = Duration::from_secs(30);
 /// What each row adds to the deadline: 75 bytes of a workbook, so a client must take about 75 kB a second.
 const PER_ROW: Duration = Duration::from_millis(1);
 
+/// Registrations on one sheet, which has 1,048,576 lines, and the first is the header.
+const MAX_ROWS: u64 = 1_048_575;
+
 /// The two forms of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A workbook: a Summary tab and a tab for each city.
+    /// A workbook: a Summary and one list of everybody.
     Xlsx,
-    /// One table.
-    Csv,
+    /// One table, its cells separated by this: `,` as RFC 4180 has it, or `;` as Excel expects it in Spanish.
+    Csv(char),
 }
 
 impl Format {
@@ -68,7 +70,7 @@ impl Format {
     pub fn extension(self) -> &'static str {
         match self {
             Self::Xlsx => "xlsx",
-            Self::Csv => "csv",
+            Self::Csv(_) => "csv",
         }
     }
 }
@@ -80,6 +82,8 @@ pub struct ReportSpec {
     pub format: Format,
     /// The only city in it; all when `None`.
     pub city: Option<City>,
+    /// When those in it registered.
+    pub period: Period,
     /// Language of its words.
     pub lang: Lang,
     /// Zone of its times.
@@ -94,6 +98,18 @@ pub struct ReportSpec {
     pub keyring: Arc<Keyring>,
     /// Who asked, for the audit lines.
     pub actor: String,
+}
+
+impl ReportSpec {
+    /// What its snapshot must be of.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope {
+            city: self.city.as_ref().map(|city| city.code),
+            period: self.period,
+            order: self.cities.alphabetical(self.lang).clone(),
+        }
+    }
 }
 
 /// Why a report was cut.
@@ -138,8 +154,8 @@ pub fn time_limit(rows: u64) -> Duration {
     FLOOR + PER_ROW.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX))
 }
 
-/// Streams a report; `done` gets what was counted before the last bytes are sent, so that whoever has the whole
-/// report also finds it on the chart. The report holds `place`, its permit of the concurrency limit, until it ends.
+/// Streams a report of a snapshot of its [`ReportSpec::scope`]; `done` gets what was counted before the last bytes are sent, so that whoever has the whole
+/// report also finds it on the chart; nothing of a report that is only of a period. The report holds `place`, its permit of the concurrency limit, until it ends.
 ///
 /// An audit line is written at once, and another when the client has the whole or the report is cut.
 pub fn stream<D, F>(
@@ -153,11 +169,11 @@ where
     D: FnOnce(Counted) -> F + Send + 'static,
     F: Future<Output = Result<(), StoreError>> + Send,
 {
-    stream_in_tabs(snapshot, spec, tabs::MAX_ROWS, place, tracker, done)
+    stream_in_sheets(snapshot, spec, MAX_ROWS, place, tracker, done)
 }
 
-/// [`stream`] with at most `max_rows` registrations on a tab.
-fn stream_in_tabs<D, F>(
+/// [`stream`] with at most `max_rows` (≥ 3) registrations on a sheet.
+fn stream_in_sheets<D, F>(
     snapshot: Snapshot,
     spec: ReportSpec,
     max_rows: u64,
@@ -247,7 +263,7 @@ struct Report {
     spec: ReportSpec,
     sequence: u64,
     as_of: Timestamp,
-    /// Registrations on a tab.
+    /// Registrations on a sheet.
     max_rows: u64,
 }
 
@@ -265,23 +281,22 @@ impl Report {
     {
         let mut counts = snapshot.counts;
         if let Some(city) = &self.spec.city {
-            // A city without registrations has its tab all the same.
+            // A city without registrations has its line all the same.
             counts.entry(city.code).or_insert(0);
         }
-        let named = |(&code, &rows)| (self.spec.cities.named(code), rows);
-        let cities: Vec<_> = counts.iter().map(named).collect();
-        let summary = self.spec.lang.texts().report_sheet_summary;
-        let tabs = tabs::plan(&cities, self.max_rows, summary);
-        let feed = Feed::new(&cities, tabs.clone(), self.max_rows, snapshot.blocks);
+        let sorted = self.spec.scope().order.sorted(&counts);
+        let feed = Feed::new(sorted.clone(), self.max_rows, snapshot.blocks);
         // Once the feed has ended, the rows are those that were counted.
         match self.spec.format {
             Format::Xlsx => {
-                let archive = workbook::write(&self, &cities, &tabs, feed, sink).await?;
+                let named = |(code, rows)| (self.spec.cities.named(code), rows);
+                let cities: Vec<_> = sorted.into_iter().map(named).collect();
+                let archive = workbook::write(&self, &cities, feed, sink).await?;
                 self.tell(counts, done).await;
                 archive.finish().await?;
             }
-            Format::Csv => {
-                let (last, rows) = csv::write(&self, feed, sink).await?;
+            Format::Csv(separator) => {
+                let (last, rows) = csv::write(&self, separator, feed, sink).await?;
                 self.tell(counts, done).await;
                 sink.send(last, rows).await?;
             }
@@ -289,11 +304,31 @@ impl Report {
         sink.end().await
     }
 
+    fn texts(&self) -> &'static Texts {
+        self.spec.lang.texts()
+    }
+
+    /// The line of its sheet, from 1, where the registration with this number stands.
+    fn line(&self, number: u64) -> u64 {
+        frame::HEADER_LINES + (number - 1) % self.max_rows + 1
+    }
+
+    /// Its period in words.
+    fn period(&self) -> String {
+        let ReportSpec {
+            lang, zone, period, ..
+        } = &self.spec;
+        lang.period(period.since, period.until, zone)
+    }
+
     async fn tell<D, F>(&self, counts: BTreeMap<CityCode, u64>, done: D)
     where
         D: FnOnce(Counted) -> F,
         F: Future<Output = Result<(), StoreError>>,
     {
+        if !self.spec.period.is_all() {
+            return;
+        }
         let counted = Counted {
             sequence: self.sequence,
             as_of: self.as_of,

@@ -1,30 +1,24 @@
-//! The workbook: its frame, the rows of every tab, the archive around them.
+//! The workbook: its frame, the rows of the list, the archive around them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::TryStreamExt as _;
-use jiff::civil::DateTime;
 
 use super::{
     Report, ReportError,
     archive::{Archive, Compressed, Compressor, compress},
     feed::{Feed, Segment},
-    frame::Frame,
+    frame::{Frame, HEADER_LINES, TOTAL_LINES},
     pool,
-    prototype::Texts,
-    rows,
+    rows::{self, Styles},
     sink::Sink,
-    tabs::Tab,
 };
 use crate::domain::city::City;
-
-/// Lines of a city tab before its first row.
-const HEADER_LINES: u64 = 1;
 
 /// State that the workers share.
 struct Worker {
     report: Arc<Report>,
-    frame: Frame,
+    styles: Styles,
     idle: Mutex<Vec<WorkerBuffers>>,
 }
 
@@ -36,14 +30,6 @@ struct WorkerBuffers {
     compressor: Compressor,
 }
 
-/// A segment that is ready to be sent.
-struct Ready {
-    /// The tab that begins with it.
-    opens: Option<usize>,
-    rows: u64,
-    block: Compressed,
-}
-
 /// Writes everything but the archive's central directory, without which it does not open.
 ///
 /// # Errors
@@ -51,86 +37,60 @@ struct Ready {
 pub(super) async fn write<'a>(
     report: &Arc<Report>,
     cities: &[(City, u64)],
-    tabs: &[Tab],
     feed: Feed,
     sink: &'a Sink,
 ) -> Result<Archive<'a>, ReportError> {
-    let as_of = report.local(report.as_of);
-    let frame = Frame::new(&texts(report, as_of), cities, tabs, as_of)?;
-    let mut archive = Archive::new(sink, as_of);
+    let frame = Frame::new(report, cities)?;
+    let mut archive = Archive::new(sink, report.local(report.as_of));
     for part in &frame.parts {
         archive.begin(&part.name).await?;
         archive.append(compress(part.content.as_bytes()), 0).await?;
     }
     let worker = Worker {
         report: report.clone(),
-        frame,
+        styles: frame.styles,
         idle: Mutex::default(),
     };
-    let mut segments = pool::ordered(feed, move |segment| worker.ready(segment));
-    while let Some(ready) = segments.try_next().await? {
-        if let Some(tab) = ready.opens {
-            archive.begin(&Frame::tab_part(tab)).await?;
+    let mut segments = pool::ordered(feed, move |segment| worker.compressed(segment));
+    for (index, sheet) in frame.sheets.iter().enumerate() {
+        archive.begin(&sheet.part).await?;
+        archive.append(compress(sheet.head.as_bytes()), 0).await?;
+        let mut left = sheet.rows;
+        while left > 0 {
+            let (block, rows) = segments.try_next().await?.ok_or(ReportError::Torn)?;
+            archive.append(block, rows).await?;
+            left = left.saturating_sub(rows);
         }
-        archive.append(ready.block, ready.rows).await?;
+        let mut end = Vec::new();
+        if index + 1 == frame.sheets.len() {
+            let total = cities.iter().map(|(_, rows)| rows).sum();
+            let line = HEADER_LINES + sheet.rows + TOTAL_LINES;
+            rows::write_total(&mut end, line, report.texts().total, total, frame.styles);
+        }
+        end.extend_from_slice(sheet.tail.as_bytes());
+        archive.append(compress(&end), 0).await?;
+    }
+    // The end of the feed says that no row is left.
+    if segments.try_next().await?.is_some() {
+        return Err(ReportError::Torn);
     }
     archive.end().await?;
     Ok(archive)
 }
 
 impl Worker {
-    fn ready(&self, segment: &Segment) -> Result<Ready, ReportError> {
+    /// The rows of a segment, and how many there are.
+    fn compressed(&self, segment: &Segment) -> Result<(Compressed, u64), ReportError> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mut buffers = idle().pop().unwrap_or_default();
         buffers.xml.clear();
-        self.serialise(segment, &mut buffers.xml)?;
-        let block = buffers.compressor.compress(&buffers.xml);
-        idle().push(buffers);
-        Ok(Ready {
-            opens: segment.first.then_some(segment.tab),
-            rows: segment.rows.len() as u64,
-            block,
-        })
-    }
-
-    fn serialise(&self, segment: &Segment, xml: &mut Vec<u8>) -> Result<(), ReportError> {
-        let frame = &self.frame;
-        if segment.first {
-            xml.extend_from_slice(frame.head.as_bytes());
-        }
-        let mut line = HEADER_LINES + segment.before;
         self.report.decrypt(segment, |cells| {
-            line += 1;
-            rows::write(xml, line, cells, frame.date_style);
+            let line = self.report.line(cells.number);
+            rows::write(&mut buffers.xml, line, cells, self.styles);
             Ok(())
         })?;
-        if let Some(total) = segment.total {
-            let label = self.report.spec.lang.texts().total;
-            rows::write_total(xml, line + 1, label, total, frame.total_style);
-        }
-        if segment.last {
-            xml.extend_from_slice(frame.tail.as_bytes());
-        }
-        Ok(())
-    }
-}
-
-fn texts(report: &Report, as_of: DateTime) -> Texts {
-    let spec = &report.spec;
-    let t = spec.lang.texts();
-    let filter = spec.city.as_ref();
-    let filter = filter.map_or(t.report_all_cities.to_owned(), City::full_name);
-    Texts {
-        summary_tab: t.report_sheet_summary.to_owned(),
-        title: t.report_title.to_owned(),
-        as_of: (t.as_of.to_owned(), as_of),
-        filter: (t.report_filter.to_owned(), filter),
-        instance: (t.report_instance.to_owned(), spec.instance.to_string()),
-        columns: t.columns().map(str::to_owned),
-        city: t.column_city.to_owned(),
-        department: t.column_department.to_owned(),
-        registrations: t.staff_count.to_owned(),
-        total: t.total.to_owned(),
-        chart_title: t.chart_title.to_owned(),
+        let block = buffers.compressor.compress(&buffers.xml);
+        idle().push(buffers);
+        Ok((block, segment.rows.len() as u64))
     }
 }

@@ -3,6 +3,8 @@
 //! Read once at start-up from a CSV (`code,municipality,department,aliases`) and shared by the form, the report and
 //! the chart. `search` is the index. It never guesses: a text that fits several cities is answered with the choices.
 
+mod department;
+mod order;
 mod search;
 
 use std::{collections::HashMap, fmt, path::Path, str::FromStr};
@@ -10,8 +12,10 @@ use std::{collections::HashMap, fmt, path::Path, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use self::department::{Department, DepartmentCode, NotADepartmentCode};
+pub use self::order::CityOrder;
 use self::search::{Fit, Index};
-use crate::foundation::paste;
+use crate::foundation::{lang::Lang, paste};
 
 /// How many cities a field error suggests at most.
 pub const MAX_SUGGESTIONS: usize = 8;
@@ -138,6 +142,8 @@ pub struct Cities {
     all: Vec<City>,
     by_code: HashMap<CityCode, usize>,
     index: Index,
+    spanish: CityOrder,
+    english: CityOrder,
     fingerprint: String,
 }
 
@@ -163,6 +169,8 @@ impl Cities {
             all: Vec::new(),
             by_code: HashMap::new(),
             index: Index::default(),
+            spanish: CityOrder::default(),
+            english: CityOrder::default(),
             fingerprint: hex::encode(&Sha256::digest(text)[..16]),
         };
         let mut aliases = Vec::new();
@@ -189,6 +197,8 @@ impl Cities {
             (names.collect(), city.department.as_str())
         });
         cities.index = Index::of(names);
+        cities.spanish = CityOrder::alphabetical(&cities.all, Lang::Es);
+        cities.english = CityOrder::alphabetical(&cities.all, Lang::En);
         Ok(cities)
     }
 
@@ -238,6 +248,15 @@ impl Cities {
     /// Every city, in order of code.
     pub fn iter(&self) -> impl Iterator<Item = &City> {
         self.all.iter()
+    }
+
+    /// The order of the alphabet in this language.
+    #[must_use]
+    pub fn alphabetical(&self, lang: Lang) -> &CityOrder {
+        match lang {
+            Lang::Es => &self.spanish,
+            Lang::En => &self.english,
+        }
     }
 
     /// A hash (SHA-256, cut to 32 hexadecimal digits) of the catalogue: it changes when the catalogue does.

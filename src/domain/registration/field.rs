@@ -25,6 +25,10 @@ pub enum Field {
     Consent,
     /// The key that makes a repeated request harmless.
     IdempotencyKey,
+    /// The first day of a report.
+    Since,
+    /// The last day of a report.
+    Until,
 }
 
 impl Field {
@@ -40,6 +44,8 @@ impl Field {
             Self::Email => "email",
             Self::Consent => "consent",
             Self::IdempotencyKey => "idempotency_key",
+            Self::Since => "since",
+            Self::Until => "until",
         }
     }
 }
@@ -65,6 +71,8 @@ pub enum Fault {
     Unknown,
     /// Several cities have this name.
     Ambiguous,
+    /// It is a period's end, which does not come after its beginning.
+    Backwards,
     /// The photo cannot be taken.
     Photo(PhotoError),
 }
@@ -82,6 +90,7 @@ impl Fault {
             Self::Format | Self::DocumentNumber(_) => "format",
             Self::Unknown => "unknown",
             Self::Ambiguous => "ambiguous",
+            Self::Backwards => "backwards",
             Self::Photo(PhotoError::Empty) => "empty",
             Self::Photo(PhotoError::TooLarge) => "too-large",
             Self::Photo(PhotoError::Unsupported) => "unsupported",

@@ -7,6 +7,7 @@
 mod document;
 mod document_type;
 mod field;
+mod period;
 mod person;
 mod reference;
 mod text;
@@ -18,6 +19,7 @@ pub use self::{
     document::DocumentNumber,
     document_type::DocumentType,
     field::{Fault, Field, FieldError},
+    period::Period,
     person::{Envelope, Person},
     reference::Reference,
     text::{Email, IdempotencyKey, KEY_CHARS, MAX_EMAIL_BYTES, MAX_NAME_CHARS, Notice, PersonName},

@@ -5,10 +5,10 @@
 const WIDTHS: [u16; 4] = [320, 640, 1000, 2000];
 /// Heights, in pixels.
 const HEIGHTS: [u16; 5] = [240, 400, 600, 1200, 2000];
-/// Bars beside the one for the rest, at most.
+/// Bars, at most.
 const TOPS: [u16; 5] = [3, 5, 10, 20, 50];
 
-/// Width and height of a picture in pixels, and how many bars it has beside the one for the rest, at most.
+/// Width and height of a picture in pixels, and how many bars it has at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry {
     pub(super) width: u16,
@@ -45,6 +45,17 @@ impl Geometry {
             height: nearest("height", height, 240, &HEIGHTS, default.height)?,
             top: nearest("top", top, 1, &TOPS, default.top)?,
         })
+    }
+
+    /// The nearest of the six that charts of a department and of days have: 320, 640 or 1000 pixels wide, 240 or 600
+    /// high, 20 bars. They are fewer because there are so many departments, and days are drawn anew so often.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self {
+            width: self.width.min(1000),
+            height: if self.height < 420 { 240 } else { 600 },
+            top: Self::default().top,
+        }
     }
 
     /// Every geometry that there is: 100.
@@ -127,6 +138,14 @@ mod tests {
             let nearest = Geometry::nearest(width, height, top).unwrap();
             assert_eq!((nearest.width, nearest.height, nearest.top), given);
         }
+    }
+
+    #[test]
+    fn there_are_six_plain_ones() {
+        let plain: HashSet<_> = Geometry::all().map(Geometry::plain).collect();
+        assert_eq!(plain.len(), 6);
+        assert_eq!(Geometry::default().plain(), Geometry::default());
+        assert!(plain.iter().all(|one| one.plain() == *one));
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! The chart of totals: horizontal bars as PNG or SVG, byte for byte the same for the same input.
+//! The charts: horizontal bars of totals, or a bar for each day, as PNG or SVG, byte for byte the same for the same
+//! input.
 //!
-//! Called by the charts of the board, which bring the counts, largest first, and say how a label is written. Here the
-//! counts that have no room are folded into a last bar for the rest, because only the geometry knows how many fit.
-//! Pure and CPU-bound (milliseconds: call it on the blocking pool). It never counts, sorts, caches, reads a file or
-//! looks for a font.
+//! Called by the charts of the board, which bring the counts and say how a label is written. Here the counts that have
+//! no room become a line of text, because only the geometry knows how many fit. Pure and CPU-bound (milliseconds: call
+//! it on the blocking pool). It never counts, sorts, caches, reads a file or looks for a font.
 
 mod geometry;
 mod layout;
@@ -19,19 +19,67 @@ pub use self::{
     geometry::{Geometry, OutOfBounds},
     text::undrawable,
 };
-use super::lang::Lang;
-use layout::{Layout, Rows};
+use super::lang::{Lang, Noun};
+use layout::Layout;
+
+/// The colours of a chart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Theme {
+    /// Dark on white.
+    #[default]
+    Light,
+    /// Light on the ground of a panel in Grafana's dark theme.
+    Dark,
+}
 
 /// What is drawn.
-pub struct Chart<'a, L> {
+pub struct Chart<'a> {
     /// Language of its words and numbers.
     pub lang: Lang,
-    /// Second line, such as `Total: 1.234 · Datos al 21/11/2026, 06:30`; the first is the title.
-    pub subtitle: String,
-    /// How many of what, from top to bottom.
-    pub counts: &'a [(L, u64)],
-    /// The label to the left of a bar; truncated with an ellipsis at two fifths of the width.
-    pub label: &'a dyn Fn(&L) -> String,
+    /// Its colours.
+    pub theme: Theme,
+    /// The first line.
+    pub title: String,
+    /// What stands below it, such as `Total: 1.234` and `Datos al 21/11/2026, 06:30`: in one line where it fits.
+    pub subtitle: Vec<String>,
+    /// What is shown.
+    pub plot: Plot<'a>,
+}
+
+/// The two kinds of plot.
+#[derive(Clone, Copy)]
+pub enum Plot<'a> {
+    /// Horizontal bars.
+    Bars(&'a Bars<'a>),
+    /// A vertical bar for each day, oldest first.
+    Days(&'a [DayCount]),
+}
+
+/// Horizontal bars.
+pub struct Bars<'a> {
+    /// How many people, from top to bottom, largest first.
+    pub counts: &'a [u64],
+    /// The label of the bar at a place; truncated with an ellipsis at two fifths of the width.
+    pub label: &'a dyn Fn(usize) -> String,
+    /// What each of them is.
+    pub of: Noun,
+}
+
+/// How many people on a day.
+pub struct DayCount {
+    /// The day as people write it, short: `28/11`.
+    pub label: String,
+    /// Registrations.
+    pub count: u64,
+}
+
+impl Chart<'_> {
+    fn is_empty(&self) -> bool {
+        match self.plot {
+            Plot::Bars(bars) => bars.counts.is_empty(),
+            Plot::Days(days) => days.iter().all(|day| day.count == 0),
+        }
+    }
 }
 
 /// Why rendering failed: a bug in a library.
@@ -49,8 +97,8 @@ pub enum RenderError {
 ///
 /// # Errors
 /// [`RenderError`].
-pub fn png<L>(chart: &Chart<L>, geometry: Geometry) -> Result<Vec<u8>, RenderError> {
-    let layout = Layout::new(&Rows::of(chart, geometry), geometry);
+pub fn png(chart: &Chart, geometry: Geometry) -> Result<Vec<u8>, RenderError> {
+    let layout = Layout::new(chart, geometry);
     let (width, height) = geometry.sides();
     let mut pixels = vec![0; usize::from(geometry.width) * usize::from(geometry.height) * 3];
     draw(
@@ -75,16 +123,15 @@ pub fn png<L>(chart: &Chart<L>, geometry: Geometry) -> Result<Vec<u8>, RenderErr
 ///
 /// # Errors
 /// [`RenderError`].
-pub fn svg<L>(chart: &Chart<L>, geometry: Geometry) -> Result<Vec<u8>, RenderError> {
-    let rows = Rows::of(chart, geometry);
-    let layout = Layout::new(&rows, geometry);
+pub fn svg(chart: &Chart, geometry: Geometry) -> Result<Vec<u8>, RenderError> {
+    let layout = Layout::new(chart, geometry);
     let mut document = String::new();
     draw(
         &layout,
         SVGBackend::with_string(&mut document, geometry.sides()),
     )?;
-    let title = escaped(rows.title);
-    let description = escaped(&rows.description());
+    let title = escaped(&chart.title);
+    let description = escaped(&layout.description);
     let opening = format!(" role=\"img\">\n<title>{title}</title>\n<desc>{description}</desc>\n");
     // The first tag to end is the root's.
     Ok(document.replacen(">\n", &opening, 1).into_bytes())
@@ -130,7 +177,8 @@ fn indexed(pixels: &[u8]) -> (Vec<u8>, Vec<u8>) {
                     palette.len() - 1
                 });
         }
-        u8::try_from(last).expect("two inks of 7 shades and four flat colours are 18")
+        u8::try_from(last)
+            .expect("two inks of 7 shades on two grounds and three flat colours are fewer than 40")
     };
     let indices = pixels.iter().map(index_of).collect();
     (palette.concat(), indices)

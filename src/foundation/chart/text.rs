@@ -37,6 +37,7 @@ static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
 });
 
 /// One line of text at its place. Lengths are pixels.
+#[derive(Clone)]
 pub(super) struct Text {
     pub(super) content: String,
     pub(super) em: i32,

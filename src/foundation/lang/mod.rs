@@ -4,8 +4,10 @@
 //! Called by the pages, the chart and the report. It never reads a request, and it never knows which error or page a
 //! string is for.
 
+mod counts;
 mod texts;
 
+pub use counts::Noun;
 use jiff::{Timestamp, tz::TimeZone};
 pub use texts::{NOTICE, Texts};
 
@@ -110,18 +112,6 @@ impl Lang {
         format!("{} {noun}", self.count(n))
     }
 
-    /// The label of the chart's last bar, which stands for `n` cities without a bar of their own.
-    #[must_use]
-    pub fn rest(self, n: usize) -> String {
-        let noun = match (self, n) {
-            (Self::Es, 1) => "ciudad más",
-            (Self::Es, _) => "ciudades más",
-            (Self::En, 1) => "more city",
-            (Self::En, _) => "more cities",
-        };
-        format!("{} {noun}", self.count(n as u64))
-    }
-
     /// A time as people in `zone` read it.
     #[must_use]
     pub fn time(self, time: Timestamp, zone: &TimeZone) -> String {
@@ -129,12 +119,24 @@ impl Lang {
         local.strftime(self.texts().time_format).to_string()
     }
 
-    /// The line under the chart's title: how many people, and when they were counted.
+    /// A period, which ends before `until`, as people in `zone` read it.
     #[must_use]
-    pub fn chart_subtitle(self, total: u64, as_of: Timestamp, zone: &TimeZone) -> String {
+    pub fn period(
+        self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        zone: &TimeZone,
+    ) -> String {
         let t = self.texts();
-        let (total, as_of) = (self.count(total), self.time(as_of, zone));
-        format!("{}: {total} · {} {as_of}", t.total, t.as_of)
+        let bounds = [(t.report_since, since), (t.report_until, until)];
+        let bounds = bounds.map(|(word, bound)| {
+            let time = bound.map(|time| self.time(time, zone));
+            time.map(|time| format!("{word} {time}"))
+        });
+        match bounds {
+            [None, None] => t.report_always.to_owned(),
+            bounds => bounds.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        }
     }
 }
 
@@ -208,27 +210,9 @@ mod tests {
 
     #[test]
     fn one_is_singular_and_every_other_number_plural() {
-        assert_eq!(Lang::Es.rest(1), "1 ciudad más");
-        assert_eq!(Lang::Es.rest(1_041), "1.041 ciudades más");
-        assert_eq!(Lang::En.rest(1), "1 more city");
-        assert_eq!(Lang::En.rest(2), "2 more cities");
         assert_eq!(Lang::Es.people(0), "0 personas registradas");
         assert_eq!(Lang::Es.people(1), "1 persona registrada");
         assert_eq!(Lang::En.people(1), "1 person registered");
         assert_eq!(Lang::En.people(2), "2 people registered");
-    }
-
-    #[test]
-    fn the_subtitle_tells_the_total_and_its_time() {
-        let as_of = "2026-11-21T11:30:00Z".parse().unwrap();
-        let bogota = TimeZone::fixed(jiff::tz::offset(-5));
-        assert_eq!(
-            Lang::Es.chart_subtitle(1_234, as_of, &bogota),
-            "Total: 1.234 · Datos al 21/11/2026, 06:30"
-        );
-        assert_eq!(
-            Lang::En.chart_subtitle(0, as_of, &bogota),
-            "Total: 0 · As of 2026-11-21, 06:30"
-        );
     }
 }

@@ -250,6 +250,16 @@ texts! {
         "El formulario no llegó completo: idempotency_key es de 8 a 128 caracteres ASCII visibles. Envíelo otra vez.",
         "The form did not arrive complete: idempotency_key is 8 to 128 visible ASCII characters. Send it again.";
 
+    error_since_format:
+        "La fecha «desde» (since) es un día, como 2026-11-24, o una hora, como 2026-11-24T08:00:00-05:00; de 1970 a 9999.",
+        "The first date (since) is a day, like 2026-11-24, or a time, like 2026-11-24T08:00:00-05:00; from 1970 to 9999.";
+    error_until_format:
+        "La fecha «hasta» (until) es un día, como 2026-11-24, o una hora, como 2026-11-24T08:00:00-05:00; de 1970 a 9999.",
+        "The last date (until) is a day, like 2026-11-24, or a time, like 2026-11-24T08:00:00-05:00; from 1970 to 9999.";
+    error_until_backwards:
+        "La fecha «hasta» (until) no puede ser anterior a la fecha «desde» (since).",
+        "The last date (until) cannot be before the first (since).";
+
     // Problems: a title and what to do.
     problem_home: "Ir al formulario de registro", "Go to the registration form";
     problem_staff_home: "Ir al panel del personal", "Go to the staff dashboard";
@@ -319,6 +329,7 @@ texts! {
     problem_staff_city:
         "Vuelva al panel y elija la ciudad en la lista.",
         "Go back to the dashboard and choose the city from the list.";
+    problem_staff_period_title: "Revise las fechas", "Check the dates";
     problem_staff_internal:
         "Espere un minuto e intente otra vez. Si se repite, avise a quien administra el sistema.",
         "Wait a minute and try again. If it happens again, tell the system's administrator.";
@@ -335,6 +346,15 @@ texts! {
     report_filter: "Filtro", "Filter";
     report_all_cities: "Todas las ciudades", "All cities";
     report_instance: "Instancia", "Instance";
+    report_sheet_people: "Personas", "People";
+    report_period: "Registradas", "Registered";
+    report_always: "desde el comienzo", "since the beginning";
+    report_since: "desde el", "from";
+    report_until: "hasta antes del", "until before";
+    report_page: "Página", "Page";
+    report_page_of: "de", "of";
+    // As spreadsheet programs spell it: day, month, year, hour, minute.
+    report_time_format: "dd/mm/yyyy hh:mm", "yyyy-mm-dd hh:mm";
     column_number: "N.º", "No.";
     column_reference: "Referencia", "Reference";
     column_name: "Nombre", "Name";
@@ -344,6 +364,83 @@ texts! {
     column_registered_at: "Fecha de registro", "Registered at";
     column_email: "Correo electrónico", "E-mail";
     column_photo: "Dirección de la foto", "Photo address";
+
+    // The charts, beside the one of cities.
+    chart_title_departments: "Personas registradas por departamento", "People registered by department";
+    chart_title_days: "Registros por día, últimos 30 días", "Registrations per day, last 30 days";
+    chart_empty_hint:
+        "La gráfica se actualiza con cada reporte.", "The chart is updated by every report.";
+    chart_empty_days_hint:
+        "Aquí se ve cada registro unos segundos después.",
+        "Every registration shows here a few seconds later.";
+    today: "Hoy", "Today";
+    day_format: "%d/%m", "%m-%d";
+
+    // The dashboard.
+    staff_today: "Registradas hoy", "Registered today";
+    staff_in_all: "Registradas en total", "Registered in all";
+    staff_at: "a las", "at";
+    staff_in_report: "En el último reporte", "In the latest report";
+    staff_live_away: "No podemos contar en este momento.", "We cannot count right now.";
+    staff_filter_city: "Buscar en la lista", "Search the list";
+    staff_filter_found: "ciudades en la lista", "cities in the list";
+    staff_by_city: "Por ciudad", "By city";
+    staff_by_department: "Por departamento", "By department";
+    staff_days_alt:
+        "Gráfica de barras de los registros de cada uno de los últimos 30 días.",
+        "Bar chart of the registrations on each of the last 30 days.";
+    staff_search: "Buscar ciudad", "Search city";
+    staff_department: "Departamento", "Department";
+    staff_all_departments: "Todos", "All";
+    staff_show: "Mostrar", "Show";
+    staff_show_all: "Mostrar todas", "Show all";
+    staff_none_found: "Ninguna ciudad con registros responde a esa búsqueda.", "No city with registrations fits that search.";
+    staff_session_over: "Su sesión venció. Entre otra vez.", "Your session has expired. Sign in again.";
+    staff_session_over_download:
+        "Su sesión venció. Entre otra vez y la descarga empezará sola.",
+        "Your session has expired. Sign in again and the download will start by itself.";
+    staff_download_starts:
+        "La descarga empezó. Si no aparece, use este enlace:",
+        "The download has started. If you do not see it, use this link:";
+    staff_download_again: "Descargar", "Download";
+    staff_download_running: "Descargando… No cierre esta página.", "Downloading… Do not close this page.";
+    staff_download_done: "Descarga completa:", "Download complete:";
+    staff_download_failed:
+        "La descarga se cortó y no se guardó nada. Intente otra vez.",
+        "The download broke off and nothing was saved. Try again.";
+    staff_download_busy:
+        "Se están haciendo otros reportes. Espere un minuto y descargue otra vez.",
+        "Other reports are being made. Wait a minute and download again.";
+    staff_download_cancel: "Cancelar", "Cancel";
+    staff_download_cancelled: "Descarga cancelada.", "Download cancelled.";
+
+    // The description of the interface.
+    docs_title: "La interfaz de padron", "The interface of padron";
+    docs_lead:
+        "Cada ruta con sus parámetros y respuestas, hecha de openapi.json.",
+        "Every route with its parameters and answers, made from openapi.json.";
+    docs_file: "La descripción completa en OpenAPI 3.1", "The whole description in OpenAPI 3.1";
+    docs_public: "Para todos", "For everybody";
+    docs_staff: "Para el personal", "For staff";
+    docs_token: "Authorization: Bearer, o un navegador que entró", "Authorization: Bearer, or a signed-in browser";
+    docs_parameters: "Parámetros", "Parameters";
+    docs_required: "obligatorio", "required";
+    docs_body: "Cuerpo", "Body";
+    docs_answers: "Respuestas", "Answers";
+    docs_schemas: "Objetos de JSON", "JSON objects";
+    docs_register: "Registra a una persona. Si la respuesta se pierde, se puede enviar otra vez sin registrarla dos veces.", "Registers a person. When the answer is lost it can be sent again without registering them twice.";
+    docs_registration: "Comprueba que un registro existe, sin datos personales.", "Proves that a registration exists, without personal data.";
+    docs_photo: "La foto de un registro. Cada consulta queda en la auditoría.", "The photo of a registration. Every look at one is in the audit log.";
+    docs_chart: "La gráfica de totales por ciudad o por departamento, como los contaron los últimos reportes, o de registros por día, como están ahora.", "The chart of totals per city or department, as the latest reports counted them, or of registrations per day, as they are now.";
+    docs_totals: "Los números de la gráfica.", "The numbers of the chart.";
+    docs_cities: "Busca en el catálogo de ciudades y municipios.", "Searches the catalogue of cities.";
+    docs_livez: "Si el proceso vive.", "Whether the process lives.";
+    docs_readyz: "Si esta réplica puede recibir trabajo.", "Whether this replica should be sent requests.";
+    docs_xlsx: "La lista completa y el total, en un libro de Excel que se envía mientras se hace.", "The full list and the total, as an Excel workbook that is streamed.";
+    docs_csv: "Las mismas filas en texto CSV.", "The same rows as CSV.";
+    docs_in_english:
+        "Los nombres y las explicaciones de los campos están en inglés, como en el código.",
+        "Names and meanings of fields are those of the code.";
 
     // A form before it is sent.
     form_photo_kept: "Foto que ya recibimos", "Photo that we already have";
@@ -502,7 +599,7 @@ mod tests {
                     && !["problem_home", "problem_staff_home", "problem_request"].contains(&field.0)
         };
         let sentences: Vec<_> = Texts::ALL.iter().filter(sentence).collect();
-        assert_eq!(sentences.len(), 54);
+        assert_eq!(sentences.len(), 57);
         for (field, es, en) in sentences {
             assert!(es.ends_with('.') && en.ends_with('.'), "{field}");
             assert_ne!(es, en, "{field} is not translated");
@@ -512,7 +609,9 @@ mod tests {
     #[test]
     fn the_summary_tab_fits_the_limit_of_a_workbook() {
         for texts in [Texts::ES, Texts::EN] {
-            assert!(texts.report_sheet_summary.chars().count() <= 31);
+            for name in [texts.report_sheet_summary, texts.report_sheet_people] {
+                assert!(name.chars().count() <= 20, "room for a number");
+            }
         }
     }
 }

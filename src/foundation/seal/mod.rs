@@ -173,7 +173,7 @@ pub enum TagOf {
     IdempotencyKey = 1,
     /// Everything that a person sent.
     Content = 2,
-    /// The token of a session or of a sign-in code.
+    /// A photo as it is stored, before it is encrypted.
     Photo = 3,
     /// A session's or a sign-in code's token.
     Session = 4,

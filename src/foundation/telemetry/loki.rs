@@ -32,8 +32,14 @@ use tracing_subscriber::{
 };
 use url::Url;
 
+use super::AUDIT;
+
 /// Bound of the lines that wait for Loki: some two megabytes, which it takes in one request.
 const WAITING: u64 = 4096;
+
+/// Audit lines that may wait beyond that, and their part of the channel.
+const RESERVED: u64 = 1024;
+const RESERVED_IN_CHANNEL: u64 = 128;
 
 /// Lines after which the next pusher takes over.
 const FILLED: u64 = WAITING / 2;
@@ -234,12 +240,18 @@ impl Lines {
         begun.saturating_sub(self.dropped.load(SeqCst))
     }
 
-    /// Reserves room for one line, beside the `before` lines of the pusher before; `false` when there is none.
-    fn begin(&self, before: u64) -> bool {
+    /// Reserves room for one line, beside the `before` lines of the pusher before; `false` when there is none. A part
+    /// of it is kept for audit lines, which a flood of others does not drop.
+    fn begin(&self, before: u64, is_audit: bool) -> bool {
+        let (channel, most) = if is_audit {
+            (CHANNEL, WAITING + RESERVED)
+        } else {
+            (CHANNEL - RESERVED_IN_CHANNEL, WAITING)
+        };
         let room = |begun: u64| {
             let in_channel = begun.saturating_sub(self.taken.load(SeqCst));
             let waiting = before + begun.saturating_sub(self.dropped.load(SeqCst));
-            (in_channel < CHANNEL && waiting < WAITING).then_some(begun + 1)
+            (in_channel < channel && waiting < most).then_some(begun + 1)
         };
         self.begun.fetch_update(SeqCst, SeqCst, room).is_ok()
     }
@@ -266,12 +278,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Bounded {
 
     fn on_event(&self, event: &Event<'_>, context: LayerContext<'_, S>) {
         let current = self.0.current();
-        if current.lines.begin(self.0.ending.load(SeqCst)) {
+        let is_audit = event.metadata().target() == AUDIT;
+        if current.lines.begin(self.0.ending.load(SeqCst), is_audit) {
             current.layer.on_event(event, context);
             current.lines.sent.fetch_add(1, SeqCst);
         } else {
-            metrics::counter!("padron_loki_lines_dropped_total", "reason" => "overflow")
-                .increment(1);
+            let reason = if is_audit { "audit" } else { "overflow" };
+            metrics::counter!("padron_loki_lines_dropped_total", "reason" => reason).increment(1);
         }
         if current.lines.waiting() >= FILLED {
             self.0.filled.notify_one();
@@ -361,5 +374,33 @@ fn rest_after(failures: u64) -> Duration {
     match failures {
         0 | 1 => Duration::ZERO,
         _ => Duration::from_millis(rest.min(600_000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_lines_leaves_room_for_audit_lines() {
+        for taken_from_channel in [false, true] {
+            let lines = Lines::default();
+            let taken = |is_audit| {
+                let mut taken = 0;
+                while lines.begin(0, is_audit) {
+                    taken += 1;
+                    if taken_from_channel {
+                        lines.taken.fetch_add(1, SeqCst);
+                    }
+                }
+                taken
+            };
+            let room = if taken_from_channel {
+                (WAITING, RESERVED)
+            } else {
+                (CHANNEL - RESERVED_IN_CHANNEL, RESERVED_IN_CHANNEL)
+            };
+            assert_eq!((taken(false), taken(true)), room);
+        }
     }
 }

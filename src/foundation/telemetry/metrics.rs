@@ -154,6 +154,7 @@ pub const METRICS: &[Metric] = &[
                     "erase",
                     "rows",
                     "totals",
+                    "recent",
                     "unnamed",
                     "board",
                     "save_board",
@@ -165,7 +166,10 @@ pub const METRICS: &[Metric] = &[
                     "ping",
                 ],
             ),
-            label("outcome", &["ok", "unavailable", "uncertain", "corrupt"]),
+            label(
+                "outcome",
+                &["ok", "unavailable", "uncertain", "corrupt", "refused"],
+            ),
         ],
         "Calls of the record store",
     ),
@@ -175,7 +179,7 @@ pub const METRICS: &[Metric] = &[
             label("operation", &["put", "open", "remove", "ping"]),
             label(
                 "outcome",
-                &["ok", "unavailable", "late", "missing", "corrupt"],
+                &["ok", "unavailable", "late", "missing", "corrupt", "refused"],
             ),
         ],
         "Calls of the photo store",
@@ -283,13 +287,13 @@ pub const METRICS: &[Metric] = &[
     ),
     counter(
         "padron_log_lines_dropped_total",
-        &[label("reason", &["unread", "failed"])],
-        "Log lines that standard output did not get: unread when too many waited, failed when it took none",
+        &[label("reason", &["unread", "audit", "failed"])],
+        "Log lines that standard output did not get: unread when too many waited, audit when these were audit lines, failed when it took none",
     ),
     counter(
         "padron_loki_lines_dropped_total",
-        &[label("reason", &["overflow", "undelivered"])],
-        "Log lines that Loki did not get: overflow when too many waited, undelivered when given up after retries",
+        &[label("reason", &["overflow", "audit", "undelivered"])],
+        "Log lines that Loki did not get: overflow when too many waited, audit when these were audit lines, undelivered when given up after retries",
     ),
     counter(
         "padron_loki_push_failures_total",

@@ -8,7 +8,7 @@ mod loki;
 mod metrics;
 mod stdout;
 
-use std::{fmt, io::IsTerminal as _};
+use std::{fmt, io::IsTerminal as _, time::Instant};
 
 use anyhow::Context as _;
 
@@ -31,6 +31,25 @@ pub use self::metrics::{Kind, Label, METRICS, Metric, Metrics, metrics};
 /// Target of the audit log: who did what to people's data. These lines are written at every log level, `off` among
 /// them.
 pub const AUDIT: &str = "padron::audit";
+
+/// Measures latency and outcome of a call in `histogram`, whose labels are `operation` and `outcome`: `ok`, or what
+/// `failure` makes of the error.
+///
+/// # Errors
+/// Those of the call.
+pub async fn measured<T, E>(
+    histogram: &'static str,
+    operation: &'static str,
+    failure: impl FnOnce(&E) -> &'static str,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let begun = Instant::now();
+    let result = call.await;
+    let outcome = result.as_ref().err().map_or("ok", failure);
+    ::metrics::histogram!(histogram, "operation" => operation, "outcome" => outcome)
+        .record(begun.elapsed());
+    result
+}
 
 /// Logging that has been started.
 #[must_use]

@@ -4,6 +4,8 @@
 //! Pages need no script, have no inline style or script, and repeat what was typed only to whoever typed it. They
 //! never call a tier.
 
+mod dashboard;
+mod docs;
 mod qr;
 mod sentences;
 mod views;
@@ -18,25 +20,25 @@ use axum::{
 };
 use sha2::{Digest as _, Sha256};
 
-pub(super) use self::sentences::message;
 use self::views::{
-    Assets, CheckPage, CityChoice, CityTotal, FormError, FormPage, FormValues, Page, ProblemPage,
-    RegisteredPage, SignInPage, StaffPage,
+    Assets, CheckPage, CityChoice, FormError, FormPage, FormValues, Page, ProblemPage,
+    RegisteredPage, SignInPage,
+};
+pub(super) use self::{
+    dashboard::{Listing, Order, dashboard},
+    docs::docs,
+    sentences::message,
 };
 use uuid::Uuid;
 
 use crate::{
     app::drafts::Draft,
-    domain::city::{City, CityCode},
+    domain::city::City,
     domain::registration::{DocumentType, Field, Reference, Registration},
-    domain::totals::Totals,
     foundation::lang::{Lang, NOTICE},
     http::problem::{Kind, Problem, retry_after},
     http::state::AppState,
 };
-
-/// Size of the chart on the dashboard: what `/chart.png` is without parameters.
-const CHART: (u32, u32) = (1000, 600);
 
 /// A static file, embedded in the binary.
 struct Asset {
@@ -60,6 +62,7 @@ static FILES: LazyLock<BTreeMap<String, Asset>> = LazyLock::new(|| {
     };
     let mut files = BTreeMap::from([
         file("style.css", "text/css; charset=utf-8", STYLE),
+        file("staff.js", SCRIPT, STAFF_SCRIPT),
         file("favicon.svg", "image/svg+xml", ICON),
     ]);
     let manifest = MANIFEST.replace("favicon.svg", &hashed("favicon.svg", ICON));
@@ -86,6 +89,7 @@ static FILES: LazyLock<BTreeMap<String, Asset>> = LazyLock::new(|| {
 });
 
 const STYLE: &[u8] = include_bytes!("../../../static/style.css");
+const STAFF_SCRIPT: &[u8] = include_bytes!("../../../static/staff.js");
 const ICON: &[u8] = include_bytes!("../../../static/favicon.svg");
 const MANIFEST: &str = include_str!("../../../static/app.webmanifest");
 
@@ -108,6 +112,7 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     style: format!("/assets/{}", hashed("style.css", STYLE)),
     form: format!("/assets/{}", versioned("start.js")),
     receipt: format!("/assets/{}", versioned("receipt.js")),
+    staff: format!("/assets/{}", hashed("staff.js", STAFF_SCRIPT)),
     icon: format!("/assets/{}", hashed("favicon.svg", ICON)),
     manifest: format!("/assets/{}", hashed("app.webmanifest", MANIFEST.as_bytes())),
 });
@@ -332,6 +337,7 @@ pub(super) fn sign_in(code: &str, next: &str, failed: bool, lang: Lang) -> Respo
         token: code,
         next,
         failed,
+        notice: None,
     });
     if failed {
         *response.status_mut() = StatusCode::UNAUTHORIZED;
@@ -342,44 +348,20 @@ pub(super) fn sign_in(code: &str, next: &str, failed: bool, lang: Lang) -> Respo
     response
 }
 
-/// The dashboard.
-pub(super) fn dashboard(app: &AppState, totals: &Totals, lang: Lang) -> Response {
-    let counted = totals.largest_first();
-    let named: Vec<(CityCode, City, u64)> = counted
-        .into_iter()
-        .map(|(code, count)| (code, app.cities.named(code), count))
-        .collect();
-    let rows: Vec<_> = named
-        .iter()
-        .map(|(code, city, count)| CityTotal {
-            code: code.as_str(),
-            name: &city.name,
-            department: &city.department,
-            count: *count,
-        })
-        .collect();
-    let mut choices: Vec<_> = app
-        .cities
-        .iter()
-        .map(|city| (city.full_name(), city))
-        .collect();
-    choices.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let cities: Vec<_> = choices
-        .iter()
-        .map(|(label, city)| CityChoice {
-            code: city.code.as_str(),
-            label,
-        })
-        .collect();
-    page(&StaffPage {
-        page: Page::new(lang, "/staff", &ASSETS),
-        as_of: &lang.time(totals.as_of, &app.time_zone),
-        as_of_rfc3339: &totals.as_of.to_string(),
-        total: totals.total(),
-        rows: &rows,
-        cities: &cities,
-        chart_width: CHART.0,
-        chart_height: CHART.1,
+/// The sign-in page for somebody whose session has expired, perhaps on the way to a download.
+pub(super) fn sign_in_again(next: &str, lang: Lang) -> Response {
+    let t = lang.texts();
+    let notice = if crate::http::dashboard::is_report(next) {
+        t.staff_session_over_download
+    } else {
+        t.staff_session_over
+    };
+    page(&SignInPage {
+        page: Page::new(lang, "/staff/sign-in", &ASSETS),
+        token: "",
+        next,
+        failed: false,
+        notice: Some(notice),
     })
 }
 
@@ -395,7 +377,7 @@ pub(super) fn problem(
         (
             "/staff",
             t.problem_staff_home,
-            sentences::for_staff(problem.kind, t),
+            sentences::for_staff(problem, lang),
         )
     } else {
         (

@@ -4,7 +4,7 @@ use crate::{
     domain::photo::PhotoError,
     domain::registration::{DocumentType, Fault, Field, FieldError},
     foundation::lang::{Lang, Texts},
-    http::problem::Kind,
+    http::problem::{Kind, Problem},
 };
 
 /// Title and sentence of a problem.
@@ -33,11 +33,17 @@ pub(super) fn for_citizens(kind: Kind, t: &'static Texts) -> (&'static str, &'st
 }
 
 /// The same on the pages of staff, who send no registration.
-pub(super) fn for_staff(kind: Kind, t: &'static Texts) -> (&'static str, &'static str) {
-    match kind {
+pub(super) fn for_staff(problem: &Problem, lang: Lang) -> (&'static str, &'static str) {
+    let t = lang.texts();
+    match problem.kind {
         Kind::Unavailable => (t.problem_unavailable_title, t.problem_staff_unavailable),
         Kind::Busy => (t.problem_staff_busy_title, t.problem_staff_busy),
-        Kind::Invalid => (t.problem_staff_city_title, t.problem_staff_city),
+        Kind::Invalid => match problem.errors.first() {
+            Some(error) if matches!(error.field, Field::Since | Field::Until) => {
+                (t.problem_staff_period_title, message(lang, error))
+            }
+            _ => (t.problem_staff_city_title, t.problem_staff_city),
+        },
         Kind::Internal => (t.problem_internal_title, t.problem_staff_internal),
         Kind::Malformed | Kind::Other(_) => (t.problem_method_title, t.problem_method),
         other => for_citizens(other, t),
@@ -101,5 +107,8 @@ pub(in crate::http) fn message(lang: Lang, error: &FieldError) -> &'static str {
         (Field::Email, Fault::TooLong) => t.error_email_too_long,
         (Field::Email, Fault::NotUtf8) => t.error_email_not_utf8,
         (Field::Email, _) => t.error_email_format,
+        (Field::Since, _) => t.error_since_format,
+        (Field::Until, Fault::Backwards) => t.error_until_backwards,
+        (Field::Until, _) => t.error_until_format,
     }
 }

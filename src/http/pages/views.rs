@@ -23,6 +23,8 @@ pub(super) struct Assets {
     pub(super) form: String,
     /// The script of the receipt.
     pub(super) receipt: String,
+    /// `staff.js`.
+    pub(super) staff: String,
     /// `favicon.svg`.
     pub(super) icon: String,
     /// The web app manifest.
@@ -223,41 +225,8 @@ pub(super) struct SignInPage<'a> {
     pub(super) next: &'a str,
     /// Whether the code just sent was wrong.
     pub(super) failed: bool,
-}
-
-/// One row of the totals table.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct CityTotal<'a> {
-    /// DANE code.
-    pub(super) code: &'a str,
-    /// City.
-    pub(super) name: &'a str,
-    /// Its department.
-    pub(super) department: &'a str,
-    /// People registered.
-    pub(super) count: u64,
-}
-
-/// The staff dashboard.
-#[derive(Debug, Template)]
-#[template(path = "staff.html")]
-pub(super) struct StaffPage<'a> {
-    /// What every page has.
-    pub(super) page: Page<'a>,
-    /// When the numbers were counted: as [`Lang::time`] writes it.
-    pub(super) as_of: &'a str,
-    /// The same time in RFC 3339.
-    pub(super) as_of_rfc3339: &'a str,
-    /// Sum of the rows.
-    pub(super) total: u64,
-    /// The cities with registrations, in the order to show.
-    pub(super) rows: &'a [CityTotal<'a>],
-    /// The cities that a report can be limited to.
-    pub(super) cities: &'a [CityChoice<'a>],
-    /// Width of `/chart.png` without parameters, in pixels.
-    pub(super) chart_width: u32,
-    /// Height of the same.
-    pub(super) chart_height: u32,
+    /// Why somebody who was signed in must sign in again.
+    pub(super) notice: Option<&'a str>,
 }
 
 /// Any other error, for a browser.
@@ -286,6 +255,7 @@ mod tests {
             form: "/static/start.js".into(),
             receipt: "/static/receipt.js".into(),
             manifest: "/static/app.webmanifest".into(),
+            staff: "/static/staff.js".into(),
             icon: "/static/favicon.svg".into(),
         }
     }
@@ -394,6 +364,7 @@ mod tests {
             "sign_in",
             "staff",
             "problem",
+            "docs",
         ] {
             let path = format!("{}/templates/{file}.html", env!("CARGO_MANIFEST_DIR"));
             let source = std::fs::read_to_string(path).expect("the template exists");
@@ -404,6 +375,7 @@ mod tests {
             }
             let scripts = source.matches("<script").count();
             let files = source.matches("<script type=\"module\" src=\"{{").count();
+            let files = files + source.matches("<script src=\"{{").count();
             let data = source.matches("<script type=\"application/json\"").count();
             assert_eq!(scripts, files + data, "{file} has a script of its own");
         }

@@ -4,9 +4,13 @@
 //! `store`. A write is acknowledged once a majority has it in its journal (write concern), and a read sees only what
 //! a majority has (read concern). The driver is not cancel-safe and has no timeout of its own for a whole operation,
 //! so each call runs in a task, and the caller waits for it up to a deadline and no longer. An unreachable server is
-//! tried anew by each call; the collections are created by the first that finds it. It never decrypts.
+//! tried anew by each call; the collections are created by the first that finds it. The database may be dropped or
+//! replaced under a running server: each call is answered only if the claimed register is there after it. It never
+//! decrypts.
 
+mod daily;
 mod documents;
+mod erase;
 mod failure;
 mod insert;
 mod measure;
@@ -14,7 +18,14 @@ mod options;
 mod rows;
 mod schema;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
@@ -25,26 +36,26 @@ use mongodb::{
 };
 use secrecy::SecretString;
 use tokio::{
-    sync::{OnceCell, Semaphore, mpsc},
+    sync::{Mutex, Semaphore, mpsc},
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use self::{
     documents::Fields,
-    failure::{is_duplicate, of_read, of_write},
+    failure::{is_duplicate, is_transient, of_read, of_write},
     options::options,
     rows::{BLOCKS_AHEAD, Moment},
 };
 use crate::{
-    domain::city::CityCode,
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::seal::Tag,
     store::{
-        Boards, Cause, Claim, Inserted, Records, Register, Session, Sessions, Snapshot, Snapshots,
-        Store, StoreError,
+        Boards, Cause, Claim, Inserted, Records, Register, Scope, Session, Sessions, Snapshot,
+        Snapshots, Store, StoreError,
     },
 };
 
@@ -66,7 +77,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Mongo {
     client: Client,
     collections: Collections,
-    prepared: OnceCell<()>,
+    /// Held while the collections are created.
+    preparing: Mutex<()>,
     calls: Arc<Semaphore>,
     tasks: TaskTracker,
 }
@@ -78,6 +90,61 @@ struct Collections {
     board: Collection<RawDocumentBuf>,
     sessions: Collection<RawDocumentBuf>,
     register: Collection<RawDocumentBuf>,
+    known: Arc<Known>,
+}
+
+/// What was found in the database.
+#[derive(Default)]
+struct Known {
+    /// Id of the register that it held when it was claimed.
+    register: OnceLock<Uuid>,
+    /// Whether collections and indexes are there; no longer once the register was missed.
+    prepared: AtomicBool,
+}
+
+impl Collections {
+    /// Fails once the database holds the claimed register no more, because it was dropped or replaced. Of whatever is
+    /// acknowledged after this, a backup or another member has nothing.
+    async fn is_still_there(&self) -> Result<(), StoreError> {
+        let Some(claimed) = self.known.register.get() else {
+            return Ok(());
+        };
+        let last_attempt = Instant::now() + DEADLINE.saturating_sub(SELECTION);
+        let found = loop {
+            let found = self.register.find_one(doc! { "_id": REGISTER });
+            match found.max_time(DEADLINE).await {
+                Err(error) if is_transient(&error) && Instant::now() < last_attempt => {
+                    sleep(PAUSE).await;
+                }
+                found => break found.map_err(|error| of_read(&error))?,
+            }
+        };
+        let found = found.map(|found| Fields(&found).uuid("register"));
+        let found = found.transpose()?;
+        if found == Some(*claimed) {
+            return Ok(());
+        }
+        self.known.prepared.store(false, SeqCst);
+        let told = match found {
+            None => "the database holds no register any more; restore it from its backup",
+            Some(_) => "the database holds another register now; restart padron",
+        };
+        Err(StoreError::Unavailable(told.into()))
+    }
+
+    /// Fails when an index of the registrations is missing; the next call makes it again.
+    async fn is_indexed(&self) -> Result<(), StoreError> {
+        if schema::is_indexed(&self.registrations)
+            .await
+            .map_err(|error| of_read(&error))?
+        {
+            return Ok(());
+        }
+        self.known.prepared.store(false, SeqCst);
+        Err(StoreError::Unavailable(
+            "the registrations lack an index".into(),
+        ))
+    }
 }
 
 impl Mongo {
@@ -96,8 +163,9 @@ impl Mongo {
                 sessions: database.collection(schema::SESSIONS),
                 register: database.collection(schema::REGISTER),
                 database,
+                known: Arc::default(),
             },
-            prepared: OnceCell::new(),
+            preparing: Mutex::default(),
             calls: Arc::new(Semaphore::new(CALLS)),
             tasks: TaskTracker::new(),
         };
@@ -108,16 +176,29 @@ impl Mongo {
     }
 
     async fn prepare(&self) -> Result<(), Unready> {
-        let prepare = || async {
-            let database = self.collections.database.clone();
-            match self.tasks.spawn(schema::prepare(database)).await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) if error.is_transient() => Err(Unready::Away(error.into())),
-                Ok(Err(error)) => Err(Unready::Refused(error.into())),
-                Err(stopped) => Err(Unready::Away(StoreError::Unavailable(stopped.into()))),
+        let prepared = || self.collections.known.prepared.load(SeqCst);
+        if prepared() {
+            return Ok(());
+        }
+        let _alone = self.preparing.lock().await;
+        if prepared() {
+            return Ok(());
+        }
+        let at = self.collections.clone();
+        let preparing = async move {
+            // In the place of a lost register nothing is created: a restore is to find it empty.
+            at.is_still_there().await.map_err(Unready::Away)?;
+            match schema::prepare(at.database).await {
+                Ok(()) => Ok(()),
+                Err(error) if error.is_transient() => Err(Unready::Away(error.into())),
+                Err(error) => Err(Unready::Refused(error.into())),
             }
         };
-        self.prepared.get_or_try_init(prepare).await.map(drop)
+        let stopped =
+            |error: tokio::task::JoinError| Unready::Away(StoreError::Unavailable(error.into()));
+        self.tasks.spawn(preparing).await.map_err(stopped)??;
+        self.collections.known.prepared.store(true, SeqCst);
+        Ok(())
     }
 
     /// Runs `work` in a task and waits for it up to `limit`; on a timeout the caller gets `late`, while the task runs
@@ -145,10 +226,14 @@ impl Mongo {
         let admitted = timeout_at(deadline, begin).await;
         // No operation was sent so far, so a timeout here leaves nothing uncertain.
         let call = admitted.unwrap_or_else(|_| Err(StoreError::Unavailable(told())))?;
-        let work = work(self.collections.clone());
+        let at = self.collections.clone();
+        let work = work(at.clone());
         let working = async move {
             let _call = call;
-            work.await
+            let answer = work.await?;
+            let kept = at.is_still_there().await;
+            kept.map_err(|error| late(error.to_string().into()))?;
+            Ok(answer)
         };
         let task = self.tasks.spawn(working.in_current_span());
         match timeout_at(deadline, task).await {
@@ -205,39 +290,9 @@ impl Records for Mongo {
     }
 
     async fn erase(&self, reference: Reference) -> Result<Option<Registration>, StoreError> {
-        self.write(move |at| async move {
-            let filter = doc! { "reference": reference.symbols() };
-            let known = at.registrations.find_one(filter.clone()).await;
-            if known.map_err(|error| of_read(&error))?.is_none() {
-                return Ok(None);
-            }
-            // Counted first: were it the other way round, a registration would seem lost after a crash.
-            let register = at.register.clone_with_type::<Document>();
-            let counted = register
-                .update_one(
-                    doc! { "_id": COUNTERS },
-                    doc! { "$inc": { "erased": 1_i64 } },
-                )
-                .upsert(true)
-                .await;
-            counted.map_err(|error| of_write(&error))?;
-            let erased = at.registrations.find_one_and_delete(filter).await;
-            let erased = erased.map_err(|error| of_write(&error))?;
-            if erased.is_none() {
-                // A concurrent erasure was first: its count stands, this one is taken back.
-                let counted = register
-                    .update_one(
-                        doc! { "_id": COUNTERS },
-                        doc! { "$inc": { "erased": -1_i64 } },
-                    )
-                    .await;
-                counted.map_err(|error| of_write(&error))?;
-            }
-            erased
-                .map(|erased| documents::registration(&erased))
-                .transpose()
-        })
-        .await
+        let last_attempt = Instant::now() + DEADLINE.saturating_sub(SELECTION);
+        self.write(move |at| async move { erase::erase(&at, reference, last_attempt).await })
+            .await
     }
 
     async fn unnamed(&self, keys: &[PhotoKey]) -> Result<Vec<PhotoKey>, StoreError> {
@@ -268,9 +323,10 @@ impl Records for Mongo {
 
 #[async_trait]
 impl Snapshots for Mongo {
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
+    async fn rows(&self, scope: &Scope) -> Result<Snapshot, StoreError> {
+        let scope = scope.clone();
         let begin = move |at: Collections| async move {
-            rows::moment(&at.registrations, city, COUNTING).await
+            rows::moment(at.registrations, &scope, COUNTING).await
         };
         let moment = self.run(COUNTING, StoreError::Unavailable, begin).await;
         let Moment {
@@ -389,7 +445,7 @@ impl Store for Mongo {
     async fn claim(&self, claim: &Claim) -> Result<Register, StoreError> {
         let claim = *claim;
         let last_look = Instant::now() + DEADLINE;
-        self.write(move |at| async move {
+        let claiming = self.write(move |at| async move {
             let claims = at.register.clone_with_type::<Document>();
             let keyring = documents::tag(&claim.keyring);
             let (id, key) = (
@@ -416,12 +472,17 @@ impl Store for Mongo {
             Err(StoreError::Unavailable(
                 "no majority knows which register this is yet".into(),
             ))
-        })
-        .await
+        });
+        let register = claiming.await?;
+        self.collections.known.register.get_or_init(|| register.id);
+        Ok(register)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.write(|at| async move {
+            // First, so that nothing is written in the place of a lost register.
+            at.is_still_there().await?;
+            at.is_indexed().await?;
             let register = at.register.clone_with_type::<Document>();
             let pinged = register
                 .update_one(doc! { "_id": PING }, doc! { "$inc": { "pings": 1_i64 } })

@@ -12,7 +12,7 @@ use mongodb::{
     ClientSession, Collection,
     bson::{Document, RawBsonRef, RawDocumentBuf, doc},
     options::{Hint, ReadConcern},
-    raw_batch_cursor::{RawBatch, SessionRawBatchCursor},
+    raw_batch_cursor::RawBatch,
 };
 use tokio::sync::mpsc;
 
@@ -25,7 +25,7 @@ use crate::{
     domain::city::CityCode,
     domain::totals::Counted,
     foundation::clock::now,
-    store::{BLOCK_ROWS, Row, StoreError},
+    store::{BLOCK_ROWS, Row, Scope, StoreError},
 };
 
 /// Capacity of the bounded channel of blocks: how far the store may read ahead of the report.
@@ -39,31 +39,30 @@ pub(super) struct Moment {
     pub(super) rows: Reading,
 }
 
-/// Takes a snapshot of one city or of all, counts, and opens the cursor of the rows; `limit` is the server's timeout
-/// for the count.
+/// Takes a snapshot of `scope` and counts; `limit` is the server's timeout for the count.
 pub(super) async fn moment(
-    registrations: &Collection<RawDocumentBuf>,
-    city: Option<CityCode>,
+    registrations: Collection<RawDocumentBuf>,
+    scope: &Scope,
     limit: Duration,
 ) -> Result<Moment, StoreError> {
-    let (fixed, counts, mut session) = fix(registrations, city, limit).await?;
-    let batch = u32::try_from(BLOCK_ROWS).unwrap_or(u32::MAX);
-    let found = registrations
-        .find(of_city(city))
-        .sort(doc! { "city": 1, "_id": 1 })
-        .hint(Hint::Name(BY_CITY.to_owned()))
-        .projection(documents::row_fields())
-        .batch_size(batch)
-        .read_concern(ReadConcern::snapshot())
-        .session(&mut session)
-        .batch()
-        .await;
-    let cursor = found.map_err(|error| of_read(&error))?;
+    let (fixed, counts, session) = fix(&registrations, scope, limit).await?;
+    let cities = scope.order.sorted(&counts);
+    let rows = Reading {
+        registrations,
+        scopes: cities
+            .into_iter()
+            .map(|(city, _)| Scope {
+                city: Some(city),
+                ..scope.clone()
+            })
+            .collect(),
+        session,
+    };
     Ok(Moment {
         sequence: fixed.sequence,
         as_of: fixed.as_of,
         counts,
-        rows: Reading { cursor, session },
+        rows,
     })
 }
 
@@ -72,7 +71,7 @@ pub(super) async fn totals(
     registrations: &Collection<RawDocumentBuf>,
     limit: Duration,
 ) -> Result<Counted, StoreError> {
-    let (fixed, counts, _session) = fix(registrations, None, limit).await?;
+    let (fixed, counts, _session) = fix(registrations, &Scope::default(), limit).await?;
     Ok(Counted {
         sequence: fixed.sequence,
         as_of: fixed.as_of,
@@ -91,13 +90,13 @@ struct Fixed {
 /// A snapshot session, whose first read has fixed the snapshot: its time, and the counts.
 async fn fix(
     registrations: &Collection<RawDocumentBuf>,
-    city: Option<CityCode>,
+    scope: &Scope,
     limit: Duration,
 ) -> Result<(Fixed, BTreeMap<CityCode, u64>, ClientSession), StoreError> {
     let latest = now();
     let started = registrations.client().start_session().snapshot(true).await;
     let mut session = started.map_err(|error| of_read(&error))?;
-    let counts = counts(registrations, city, limit, &mut session).await?;
+    let counts = counts(registrations, scope, limit, &mut session).await?;
     let fixed = session.snapshot_time().and_then(|time| {
         let second = Timestamp::from_second(time.time.into()).ok()?;
         Some(Fixed {
@@ -112,12 +111,12 @@ async fn fix(
 
 async fn counts(
     registrations: &Collection<RawDocumentBuf>,
-    city: Option<CityCode>,
+    scope: &Scope,
     limit: Duration,
     session: &mut ClientSession,
 ) -> Result<BTreeMap<CityCode, u64>, StoreError> {
     let pipeline = [
-        doc! { "$match": of_city(city) },
+        doc! { "$match": filter(scope) },
         doc! { "$group": { "_id": "$city", "count": { "$sum": 1 } } },
     ];
     let counted = registrations
@@ -143,27 +142,58 @@ async fn counts(
     Ok(counts)
 }
 
-/// The cursor of a snapshot's rows, with its session.
+/// The rows of a snapshot, a cursor for each city, with its session.
 pub(super) struct Reading {
-    cursor: SessionRawBatchCursor,
+    registrations: Collection<RawDocumentBuf>,
+    /// One of each city.
+    scopes: Vec<Scope>,
     session: ClientSession,
 }
 
 impl Reading {
     /// Sends the rows at the receiver's pace (backpressure); ends early when the receiver was dropped.
     pub(super) async fn send(mut self, blocks: mpsc::Sender<Result<Vec<Row>, StoreError>>) {
-        let mut batches = self.cursor.stream(&mut self.session);
-        while let Some(batch) = batches.next().await {
-            let batch = batch.map_err(|error| of_read(&error));
-            let block = batch.and_then(|batch| block(&batch));
-            if block.as_ref().is_ok_and(Vec::is_empty) {
-                continue;
-            }
-            let last = block.is_err();
-            if blocks.send(block).await.is_err() || last {
-                return;
+        if let Err(error) = self.send_all(&blocks).await {
+            // Fails only when the report has dropped its receiver.
+            let _ = blocks.send(Err(error)).await;
+        }
+    }
+
+    async fn send_all(
+        &mut self,
+        blocks: &mpsc::Sender<Result<Vec<Row>, StoreError>>,
+    ) -> Result<(), StoreError> {
+        let batch = u32::try_from(BLOCK_ROWS).unwrap_or(u32::MAX);
+        let mut rows = Vec::new();
+        for scope in &self.scopes {
+            let found = self
+                .registrations
+                .find(filter(scope))
+                .sort(doc! { "_id": 1 })
+                .hint(Hint::Name(BY_CITY.to_owned()))
+                .projection(documents::row_fields())
+                .batch_size(batch)
+                .read_concern(ReadConcern::snapshot())
+                .session(&mut self.session)
+                .batch()
+                .await;
+            let mut cursor = found.map_err(|error| of_read(&error))?;
+            let mut batches = cursor.stream(&mut self.session);
+            while let Some(batch) = batches.next().await {
+                rows.extend(block(&batch.map_err(|error| of_read(&error))?)?);
+                while rows.len() >= BLOCK_ROWS {
+                    let rest = rows.split_off(BLOCK_ROWS);
+                    let full = std::mem::replace(&mut rows, rest);
+                    if blocks.send(Ok(full)).await.is_err() {
+                        return Ok(());
+                    }
+                }
             }
         }
+        if !rows.is_empty() {
+            let _ = blocks.send(Ok(rows)).await;
+        }
+        Ok(())
     }
 }
 
@@ -177,6 +207,15 @@ fn block(batch: &RawBatch) -> Result<Vec<Row>, StoreError> {
     rows.collect()
 }
 
-fn of_city(city: Option<CityCode>) -> Document {
-    city.map_or_else(Document::new, |city| doc! { "city": city.as_str() })
+fn filter(scope: &Scope) -> Document {
+    let mut filter = Document::new();
+    if let Some(city) = scope.city {
+        filter.insert("city", city.as_str());
+    }
+    if !scope.period.is_all() {
+        let ids = scope.period.ids();
+        let [first, last] = [ids.start(), ids.end()].map(|&id| documents::uuid(id));
+        filter.insert("_id", doc! { "$gte": first, "$lte": last });
+    }
+    filter
 }

@@ -3,8 +3,8 @@
 //! Created by whichever replica comes first; idempotent.
 
 use mongodb::{
-    Database, IndexModel,
-    bson::{Document, doc},
+    Collection, Database, IndexModel,
+    bson::{Document, RawDocumentBuf, doc},
     error::{Error, ErrorKind},
     options::IndexOptions,
 };
@@ -25,6 +25,10 @@ const SCHEMA: &str = "schema";
 /// The index that serves reports and counts.
 pub(super) const BY_CITY: &str = "registrations_city_id";
 
+/// The index that serves counts by time.
+pub(super) const BY_TIME: &str = "registrations_registered_at";
+
+const NAMESPACE_NOT_FOUND: i32 = 26;
 const NAMESPACE_EXISTS: i32 = 48;
 const INDEX_CONFLICTS: [i32; 2] = [85, 86];
 
@@ -146,9 +150,22 @@ async fn make_collection(
     }
 }
 
+/// Whether every index of the registrations is there.
+pub(super) async fn is_indexed(registrations: &Collection<RawDocumentBuf>) -> Result<bool, Error> {
+    match registrations.list_index_names().await {
+        Ok(found) => Ok(indexes()
+            .iter()
+            .all(|(name, ..)| found.iter().any(|found| found == name))),
+        Err(error) if matches!(&*error.kind, ErrorKind::Command(refused) if refused.code == NAMESPACE_NOT_FOUND) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// The unique indexes decide what is registered twice. Those on optional fields are sparse, so that any number of
 /// records may lack the field.
-fn indexes() -> [(&'static str, Document, IndexOptions); 6] {
+fn indexes() -> [(&'static str, Document, IndexOptions); 7] {
     let unique = || IndexOptions::builder().unique(true).build();
     let sparse = || IndexOptions::builder().unique(true).sparse(true).build();
     [
@@ -168,6 +185,11 @@ fn indexes() -> [(&'static str, Document, IndexOptions); 6] {
         (
             BY_CITY,
             doc! { "city": 1, "_id": 1 },
+            IndexOptions::default(),
+        ),
+        (
+            BY_TIME,
+            doc! { "registered_at": 1 },
             IndexOptions::default(),
         ),
     ]

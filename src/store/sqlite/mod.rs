@@ -5,6 +5,7 @@
 //! pool on the blocking pool, and a report opens a connection of its own for its read snapshot. Several processes may
 //! share the file. It never decrypts, and never runs a query on the async runtime's threads.
 
+mod daily;
 mod insert;
 mod rows;
 mod schema;
@@ -17,7 +18,7 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
@@ -28,14 +29,13 @@ use self::{
     writer::Writer,
 };
 use crate::{
-    domain::city::CityCode,
     domain::registration::{PhotoKey, Reference, Registration},
     domain::totals::{Counted, Totals},
     foundation::clock::now,
     foundation::seal::Tag,
     store::{
-        Boards, Cause, Claim, Inserted, Records, Register, Session, Sessions, Snapshot, Snapshots,
-        Store, StoreError,
+        Boards, Cause, Claim, Inserted, Records, Register, Scope, Session, Sessions, Snapshot,
+        Snapshots, Store, StoreError,
     },
 };
 
@@ -85,7 +85,8 @@ impl Sqlite {
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let permit = self.readers.clone().acquire_owned().await.map_err(closed)?;
+        let permit = self.readers.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| closed())?;
         let (file, idle) = (self.file.clone(), self.idle.clone());
         blocking(move || {
             let _permit = permit;
@@ -169,16 +170,18 @@ impl Records for Sqlite {
 
 #[async_trait]
 impl Snapshots for Sqlite {
-    async fn rows(&self, city: Option<CityCode>) -> Result<Snapshot, StoreError> {
-        let file = self.file.clone();
+    async fn rows(&self, scope: &Scope) -> Result<Snapshot, StoreError> {
+        let (file, scope) = (self.file.clone(), scope.clone());
         let as_of = now();
-        drop(self.readers.acquire().await.map_err(closed)?);
+        if self.readers.is_closed() {
+            return Err(closed());
+        }
         let (blocks, mut receiver) = mpsc::channel(BLOCKS_AHEAD);
         let (counted, counts) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
             let sent = blocks.clone();
             let sending = file.is_still_there().and_then(|()| {
-                send_rows(file.path(), city, counted, &blocks).map_err(unavailable_or_corrupt)
+                send_rows(file.path(), &scope, counted, &blocks).map_err(unavailable_or_corrupt)
             });
             if let Err(error) = sending {
                 // Fails only when the report has dropped its receiver.
@@ -203,7 +206,10 @@ impl Snapshots for Sqlite {
         let as_of = now();
         let counting = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
-            Ok((sequence(&transaction)?, counts(&transaction, None)?))
+            Ok((
+                sequence(&transaction)?,
+                counts(&transaction, &Scope::default())?,
+            ))
         };
         let (sequence, counts) = self.read(counting).await?;
         Ok(Counted {
@@ -374,7 +380,7 @@ where
         .map_err(|error| StoreError::Unavailable(error.into()))?
 }
 
-fn closed(_: tokio::sync::AcquireError) -> StoreError {
+fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".into())
 }
 
@@ -390,6 +396,14 @@ fn unavailable_or_corrupt(error: rusqlite::Error) -> StoreError {
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::IntegralValueOutOfRange(..),
         ) => StoreError::Corrupt(cause),
+        Some(error)
+            if matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            ) =>
+        {
+            StoreError::Corrupt(cause)
+        }
         _ => StoreError::Unavailable(cause),
     }
 }

@@ -8,23 +8,37 @@ use tokio::sync::{mpsc, oneshot};
 use super::schema::{self, read_row};
 use crate::{
     domain::city::CityCode,
-    store::{BLOCK_ROWS, Row, StoreError},
+    store::{BLOCK_ROWS, Row, Scope, StoreError},
 };
 
 pub(super) fn counts(
     connection: &Connection,
-    city: Option<CityCode>,
+    scope: &Scope,
 ) -> rusqlite::Result<BTreeMap<CityCode, u64>> {
+    let ids = scope.period.ids();
+    // Triggers count whole cities; a part of one is counted now.
     connection
         .prepare_cached(
-            "SELECT city, count FROM city_counts WHERE count > 0 AND (?1 IS NULL OR city = ?1)",
+            "SELECT city, CASE WHEN ?2 THEN count ELSE (
+                 SELECT count(*) FROM registrations AS of_city
+                 WHERE of_city.city = city_counts.city AND id BETWEEN ?3 AND ?4
+             ) END AS counted FROM city_counts
+             WHERE counted > 0 AND (?1 IS NULL OR city = ?1)",
         )?
-        .query_map([city.as_ref().map(CityCode::as_str)], |row| {
-            Ok((
-                schema::read_city(row, "city")?,
-                row.get::<_, i64>("count")?.cast_unsigned(),
-            ))
-        })?
+        .query_map(
+            (
+                scope.city.as_ref().map(CityCode::as_str),
+                scope.period.is_all(),
+                ids.start().as_bytes(),
+                ids.end().as_bytes(),
+            ),
+            |row| {
+                Ok((
+                    schema::read_city(row, "city")?,
+                    row.get::<_, i64>("counted")?.cast_unsigned(),
+                ))
+            },
+        )?
         .collect()
 }
 
@@ -40,40 +54,34 @@ pub(super) fn sequence(connection: &Connection) -> rusqlite::Result<u64> {
 /// (backpressure); ends early when a receiver was dropped.
 pub(super) fn send_rows(
     path: &Path,
-    city: Option<CityCode>,
+    scope: &Scope,
     counted: oneshot::Sender<(u64, BTreeMap<CityCode, u64>)>,
     blocks: &mpsc::Sender<Result<Vec<Row>, StoreError>>,
 ) -> rusqlite::Result<()> {
     let mut connection = schema::open(path)?;
     let transaction = connection.transaction()?;
-    let moment = (sequence(&transaction)?, counts(&transaction, city)?);
-    if counted.send(moment).is_err() {
+    let counts = counts(&transaction, scope)?;
+    let cities = scope.order.sorted(&counts);
+    if counted.send((sequence(&transaction)?, counts)).is_err() {
         return Ok(());
     }
-    let mut statement = transaction.prepare(match city {
-        Some(_) => {
-            concat!(
-                "SELECT ",
-                schema::row_columns!(),
-                " FROM registrations WHERE city = ?1 ORDER BY id"
-            )
-        }
-        None => {
-            concat!(
-                "SELECT ",
-                schema::row_columns!(),
-                " FROM registrations WHERE ?1 IS NULL ORDER BY city, id"
-            )
-        }
-    })?;
-    let mut rows = statement.query([city.as_ref().map(CityCode::as_str)])?;
+    let mut statement = transaction.prepare(concat!(
+        "SELECT ",
+        schema::row_columns!(),
+        " FROM registrations WHERE city = ?1 AND id BETWEEN ?2 AND ?3 ORDER BY id"
+    ))?;
+    let ids = scope.period.ids();
     let mut block = Vec::with_capacity(BLOCK_ROWS);
-    while let Some(row) = rows.next()? {
-        block.push(read_row(row)?);
-        if block.len() == BLOCK_ROWS {
-            let full = std::mem::replace(&mut block, Vec::with_capacity(BLOCK_ROWS));
-            if blocks.blocking_send(Ok(full)).is_err() {
-                return Ok(());
+    for (city, _) in cities {
+        let of_city = (city.as_str(), ids.start().as_bytes(), ids.end().as_bytes());
+        let mut rows = statement.query(of_city)?;
+        while let Some(row) = rows.next()? {
+            block.push(read_row(row)?);
+            if block.len() == BLOCK_ROWS {
+                let full = std::mem::replace(&mut block, Vec::with_capacity(BLOCK_ROWS));
+                if blocks.blocking_send(Ok(full)).is_err() {
+                    return Ok(());
+                }
             }
         }
     }

@@ -26,7 +26,7 @@ use crate::{
 /// schema version of a file is its `user_version`. A published migration is never changed: later ones follow it. By
 /// hand and not by a library, because several processes may open a file at once: the version is read in the
 /// transaction that changes it.
-const MIGRATIONS: &[&str] = &[TABLES, ONCE];
+const MIGRATIONS: &[&str] = &[TABLES, ONCE, super::daily::TABLES];
 
 /// Busy timeout: how long a connection waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -376,7 +376,7 @@ fn read_id(row: &SqlRow<'_>, column: &str) -> rusqlite::Result<Uuid> {
     row.get::<_, [u8; 16]>(column).map(Uuid::from_bytes)
 }
 
-fn read_time(row: &SqlRow<'_>, column: impl RowIndex) -> rusqlite::Result<Timestamp> {
+pub(super) fn read_time(row: &SqlRow<'_>, column: impl RowIndex) -> rusqlite::Result<Timestamp> {
     Timestamp::from_millisecond(row.get(column)?)
         .map_err(|error| damaged("registered_at or expires_at", error))
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use padron::store::{Inserted, Store, StoreError};
+use padron::store::{Inserted, Scope, Store, StoreError};
 
 use super::{open, secantus, url};
 use crate::support::{insert_all, or_hangs, read, reference, registration};
@@ -69,7 +69,12 @@ async fn a_server_that_was_killed_and_returns_has_what_was_acknowledged() {
     let (insert, find, rows) = tokio::join!(
         fails(store.insert(&late)),
         fails(store.find(reference(1))),
-        async { or_hangs(store.rows(None)).await.err().expect("it reads") },
+        async {
+            or_hangs(store.rows(&Scope::default()))
+                .await
+                .err()
+                .expect("it reads")
+        },
     );
     assert!(
         matches!(
@@ -84,7 +89,7 @@ async fn a_server_that_was_killed_and_returns_has_what_was_acknowledged() {
     server.start();
     comes_back(&*store).await;
     assert_eq!(store.insert(&late).await.unwrap(), Inserted::New);
-    let rows = read(store.rows(None).await.unwrap()).await;
+    let rows = read(store.rows(&Scope::default()).await.unwrap()).await;
     assert_eq!(rows.len(), people.len() + 1);
 }
 
@@ -104,5 +109,10 @@ async fn an_insert_outlasts_a_short_absence() {
     for insert in inserts {
         assert_eq!(insert.await.unwrap().unwrap(), Inserted::New);
     }
-    assert_eq!(read(store.rows(None).await.unwrap()).await.len(), 9);
+    assert_eq!(
+        read(store.rows(&Scope::default()).await.unwrap())
+            .await
+            .len(),
+        9
+    );
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::join_all;
 use padron::{
     domain::registration::Registration,
-    store::{Inserted, Store, StoreError},
+    store::{Inserted, Scope, Store, StoreError},
 };
 use serde_json::json;
 
@@ -71,7 +71,7 @@ async fn connections_that_went_dumb_hold_nobody_and_are_given_up() {
         }
         insert_until_certain(&*store, one).await;
     }
-    let rows = read(store.rows(None).await.unwrap()).await;
+    let rows = read(store.rows(&Scope::default()).await.unwrap()).await;
     assert_eq!(rows.len(), 1 + people.len() + late.len());
 }
 
@@ -91,7 +91,12 @@ async fn an_insert_whose_answer_is_lost_is_stored_once() {
         };
         tokio::join!(insert_until_certain(&*store, &one), heal);
     }
-    assert_eq!(read(store.rows(None).await.unwrap()).await.len(), 11);
+    assert_eq!(
+        read(store.rows(&Scope::default()).await.unwrap())
+            .await
+            .len(),
+        11
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +125,7 @@ async fn connections_cut_amid_inserts_lose_and_double_nothing() {
     for writer in or_hangs(join_all(writers)).await {
         writer.unwrap();
     }
-    let rows = read(store.rows(None).await.unwrap()).await;
+    let rows = read(store.rows(&Scope::default()).await.unwrap()).await;
     assert_eq!(rows.len(), 1 + (WRITERS * EACH) as usize);
 }
 
@@ -130,7 +135,7 @@ async fn a_report_whose_connection_breaks_is_told_once() {
     let (store, proxy, _server) = behind_a_proxy().await;
     let people: Vec<_> = (1..8_000).map(registration).collect();
     insert_all(&*store, &people).await;
-    let mut snapshot = store.rows(None).await.unwrap();
+    let mut snapshot = store.rows(&Scope::default()).await.unwrap();
     snapshot.blocks.recv().await.unwrap().unwrap();
     proxy
         .spoil("reset_peer", "downstream", json!({ "timeout": 0 }))

@@ -6,10 +6,10 @@ use mongodb::{
     error::{ErrorKind, WriteFailure},
     options::IndexOptions,
 };
-use padron::store::{Inserted, StoreError, StoreUrl};
+use padron::store::{Inserted, Scope, StoreError, StoreUrl};
 
 use super::{Database, open};
-use crate::support::{city, insert_all, or_hangs, read, registration};
+use crate::support::{city, insert_all, of_city, or_hangs, read, registration};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a MongoDB server; .ci/run starts one"]
@@ -93,7 +93,7 @@ async fn what_is_unreadable_is_told_by_its_field_alone() {
         .bypass_document_validation(true)
         .await
         .unwrap();
-    let mut snapshot = store.rows(None).await.unwrap();
+    let mut snapshot = store.rows(&Scope::default()).await.unwrap();
     let error = snapshot.blocks.recv().await.unwrap().unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
     let told = format!("{error} {error:?}");
@@ -167,7 +167,7 @@ async fn commands_and_connections_are_measured() {
     let database = Database::new();
     let store = database.open().await.unwrap();
     insert_all(&*store, &[registration(1)]).await;
-    read(store.rows(Some(city("11001"))).await.unwrap()).await;
+    read(store.rows(&of_city(city("11001"))).await.unwrap()).await;
     let told = metrics.render();
     for series in [
         "padron_mongodb_command_duration_seconds_count{command=\"insert\",outcome=\"ok\"}",

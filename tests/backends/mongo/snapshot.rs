@@ -11,7 +11,7 @@ use tokio::{
 use mongodb::bson::doc;
 use padron::{
     domain::totals::Totals,
-    store::{Session, Store},
+    store::{Scope, Session, Store},
 };
 
 use super::{Database, open};
@@ -64,7 +64,12 @@ async fn rows_are_asked_for_at_the_time_of_their_counts() {
     let (store, asked, _database) = recorded_store().await;
     store.insert(&registration(1)).await.unwrap();
     asked.lock().unwrap().clear();
-    assert_eq!(read(store.rows(None).await.unwrap()).await.len(), 1);
+    assert_eq!(
+        read(store.rows(&Scope::default()).await.unwrap())
+            .await
+            .len(),
+        1
+    );
     let asked = asked.lock().unwrap().clone();
     assert_eq!(times(&asked, "snapshot"), 2, "the level of counts and rows");
     assert_eq!(times(&asked, "atClusterTime"), 1, "the moment of the rows");

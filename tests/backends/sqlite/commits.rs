@@ -3,7 +3,10 @@
 use std::{fs, path::Path};
 
 use futures::future::join_all;
-use padron::store::{Inserted, Store, StoreError, connect_without_group_commit};
+use padron::{
+    domain::registration::Registration,
+    store::{Inserted, Store, StoreError, connect_without_group_commit},
+};
 use rusqlite::Connection;
 
 use super::{new_file, queued};
@@ -60,18 +63,47 @@ async fn without_group_commit_every_write_has_its_own() {
     assert_eq!(taken, WRITES as usize);
 }
 
+/// Answers of `people`'s inserts, queued together, while the last of them meets a trigger that runs `raise`.
+async fn answers_where_the_last_raises(
+    raise: &str,
+    store: &dyn Store,
+    behind: &Connection,
+    people: &mut [Registration],
+) -> Vec<Result<Inserted, StoreError>> {
+    people.last_mut().unwrap().city = city("66666");
+    let trigger = format!(
+        "CREATE TRIGGER broken BEFORE INSERT ON registrations WHEN new.city = '66666'
+         BEGIN SELECT RAISE({raise}, 'on purpose'); END"
+    );
+    behind.execute_batch(&trigger).unwrap();
+    let answers = or_hangs(join_all(queued(behind, store, people).await)).await;
+    behind.execute_batch("DROP TRIGGER broken").unwrap();
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_fails_takes_no_other_of_its_commit_with_it() {
+    let (store, behind, _folder) = new_file().await;
+    let mut people: Vec<_> = (0..50).map(registration).collect();
+    let mut answers = answers_where_the_last_raises("ABORT", &*store, &behind, &mut people).await;
+    let broken = answers.pop().unwrap();
+    assert!(
+        matches!(broken, Err(StoreError::Unavailable(_))),
+        "{broken:?}"
+    );
+    for answer in answers {
+        assert_eq!(answer.unwrap(), Inserted::New);
+    }
+    let expected = [(city("11001"), 49)].into();
+    assert_eq!(store.totals().await.unwrap().counts, expected);
+    insert_all(&*store, &people[49..]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_fails_is_told_to_all_in_it_and_the_writer_goes_on() {
     let (store, behind, _folder) = new_file().await;
     let mut people: Vec<_> = (0..50).map(registration).collect();
-    people[49].city = city("66666");
-    behind
-        .execute_batch(
-            "CREATE TRIGGER broken BEFORE INSERT ON registrations WHEN new.city = '66666'
-             BEGIN SELECT RAISE(ABORT, 'on purpose'); END",
-        )
-        .unwrap();
-    let answers = or_hangs(join_all(queued(&behind, &*store, &people).await)).await;
+    let answers = answers_where_the_last_raises("ROLLBACK", &*store, &behind, &mut people).await;
     assert!(answers[49].is_err(), "the broken one itself");
     let mut failed = Vec::new();
     for (person, answer) in people.iter().zip(answers) {
@@ -86,8 +118,26 @@ async fn a_commit_that_fails_is_told_to_all_in_it_and_the_writer_goes_on() {
             Err(error) => panic!("{error:?}"),
         }
     }
-    behind.execute_batch("DROP TRIGGER broken").unwrap();
     insert_all(&*store, &failed).await;
     let expected = [(city("11001"), 49), (city("66666"), 1)].into();
     assert_eq!(store.totals().await.unwrap().counts, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_meets_what_cannot_be_read_says_so() {
+    let (store, behind, _folder) = new_file().await;
+    let one = registration(1);
+    insert_all(&*store, std::slice::from_ref(&one)).await;
+    behind
+        .execute_batch(
+            "PRAGMA ignore_check_constraints = ON; UPDATE registrations SET city = 'Leticia'",
+        )
+        .unwrap();
+    let read = store.find(one.reference).await;
+    assert!(matches!(read, Err(StoreError::Corrupt(_))), "{read:?}");
+    let erased = store.erase(one.reference).await;
+    assert!(matches!(erased, Err(StoreError::Corrupt(_))), "{erased:?}");
+    let left = "SELECT count(*) FROM registrations";
+    let left: i64 = behind.query_row(left, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 1, "what failed is rolled back");
 }

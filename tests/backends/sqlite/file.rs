@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use padron::{
     domain::totals::Totals,
-    store::{Inserted, Session, StoreError},
+    store::{Inserted, Scope, Session, StoreError},
 };
 use rusqlite::Connection;
 
@@ -35,7 +35,10 @@ async fn everything_is_there_when_it_is_opened_again() {
         assert_eq!(found.as_ref(), Some(person));
     }
     let rows: Vec<_> = people.iter().map(row).collect();
-    assert_eq!(read(store.rows(None).await.unwrap()).await, rows);
+    assert_eq!(
+        read(store.rows(&Scope::default()).await.unwrap()).await,
+        rows
+    );
     assert_eq!(store.board(0).await.unwrap(), Some(totals));
     let found = store.session(&session.tag, time(0)).await.unwrap();
     assert_eq!(found, Some(session));
@@ -118,7 +121,7 @@ async fn a_damaged_row_is_corrupt_and_ends_a_report() {
     assert!(matches!(found, Err(StoreError::Corrupt(_))), "{found:?}");
 
     damage(&behind, "reference", "'0O1IL'");
-    let mut blocks = store.rows(None).await.unwrap().blocks;
+    let mut blocks = store.rows(&Scope::default()).await.unwrap().blocks;
     let whole = blocks.recv().await.unwrap().unwrap();
     assert_eq!(whole, people[..512].iter().map(row).collect::<Vec<_>>());
     let error = blocks.recv().await.unwrap();
@@ -184,7 +187,7 @@ async fn a_file_that_is_gone_takes_nothing_and_answers_nothing() {
             ("ping", store.ping().await.err()),
             ("insert", store.insert(&registration(2)).await.err()),
             ("find", store.find(registration(1).reference).await.err()),
-            ("rows", store.rows(None).await.err()),
+            ("rows", store.rows(&Scope::default()).await.err()),
         ];
         for (call, error) in answers {
             let refused = matches!(error, Some(StoreError::Unavailable(_)));

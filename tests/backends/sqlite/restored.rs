@@ -5,10 +5,14 @@ use std::{sync::Arc, time::Duration};
 use jiff::tz::TimeZone;
 use padron::{
     app::board::Board,
-    app::charts::{ChartSpec, Charts, Format},
+    app::charts::{ChartSpec, Charts, Format, Subject},
+    app::live::Live,
     domain::city::Cities,
     domain::totals::Counted,
-    foundation::{chart::Geometry, lang::Lang},
+    foundation::{
+        chart::{Geometry, Theme},
+        lang::Lang,
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +23,9 @@ use crate::support::{city, or_hangs, time};
 async fn reports_refresh_a_board_that_is_older_than_what_is_known() {
     let spec = ChartSpec {
         format: Format::Svg,
+        subject: Subject::Cities,
         geometry: Geometry::default(),
+        theme: Theme::Light,
         lang: Lang::Es,
     };
     // From a time when there was an older one, and from before the first.
@@ -27,8 +33,10 @@ async fn reports_refresh_a_board_that_is_older_than_what_is_known() {
         let (store, connection, _folder) = new_file().await;
         let cities = Arc::new(Cities::embedded().unwrap());
         let board = Board::new(store.clone(), store.clone(), cities.clone());
-        let charts_of =
-            |board: &Arc<Board>| Charts::new(board.clone(), cities.clone(), TimeZone::UTC);
+        let live = Live::new(store.clone(), TimeZone::UTC);
+        let charts_of = |board: &Arc<Board>| {
+            Charts::new(board.clone(), live.clone(), cities.clone(), TimeZone::UTC)
+        };
         let charts = charts_of(&board);
         let counted = |number: u32| Counted {
             sequence: number.into(),

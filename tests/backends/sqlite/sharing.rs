@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
-use padron::store::Inserted;
+use padron::store::{Inserted, Scope};
 use rusqlite::Connection;
 
 use super::{new_file, open};
@@ -45,7 +45,7 @@ async fn two_stores_of_one_file_agree_who_was_first() {
     let new = answers.iter().filter(|answer| **answer == Inserted::New);
     assert_eq!(new.count(), 1);
     for store in [one, other] {
-        let rows = read(store.rows(None).await.unwrap()).await;
+        let rows = read(store.rows(&Scope::default()).await.unwrap()).await;
         let [row] = &rows[..] else {
             panic!("{} rows", rows.len());
         };
@@ -87,7 +87,7 @@ async fn two_processes_write_to_one_file() {
     })
     .await;
     assert!(ended.success(), "{ended}");
-    let rows = read(store.rows(None).await.unwrap()).await;
+    let rows = read(store.rows(&Scope::default()).await.unwrap()).await;
     assert_eq!(rows.len() as u64, THEIRS + u64::from(ours));
 }
 
@@ -105,7 +105,7 @@ async fn a_report_that_nobody_reads_lets_go_of_its_snapshot() {
     // More than the bounded channel and the current block hold, so that it cannot have been read to its end.
     let people: Vec<_> = (0..5_000).map(plain).collect();
     insert_all(&*store, &people).await;
-    let mut snapshot = store.rows(None).await.unwrap();
+    let mut snapshot = store.rows(&Scope::default()).await.unwrap();
     snapshot.blocks.recv().await.unwrap().unwrap();
     insert_all(&*store, &[plain(5_000)]).await;
     assert!(is_held(&behind), "a slow reader does not slow the store");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use padron::store::{Inserted, Store};
+use padron::store::{Inserted, Scope, Store};
 
 use crate::support::{race, reference, registration};
 
@@ -21,7 +21,7 @@ pub(super) async fn what_is_erased_is_gone_and_its_tags_are_free(store: Arc<dyn 
         store.totals().await.unwrap().counts.values().sum::<u64>(),
         1
     );
-    let snapshot = store.rows(None).await.unwrap();
+    let snapshot = store.rows(&Scope::default()).await.unwrap();
     assert_eq!(snapshot.counts.values().sum::<u64>(), 1);
     assert_eq!(store.insert(&first).await.unwrap(), Inserted::New);
 }

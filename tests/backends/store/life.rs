@@ -5,7 +5,7 @@ use std::sync::Arc;
 use padron::{
     domain::totals::Totals,
     foundation::seal::Keyring,
-    store::{Inserted, Session, Store, StoreError},
+    store::{Inserted, Scope, Session, Store, StoreError},
 };
 
 use crate::support::{KEYRING, claim_of, photo_key, race, reference, registration, time};
@@ -27,12 +27,13 @@ pub(super) async fn after_its_end_every_call_fails(store: Arc<dyn Store>) {
     let totals = Totals::first(&store.totals().await.unwrap());
     store.close().await;
 
-    let calls: [(&str, Option<StoreError>); 14] = [
+    let calls: [(&str, Option<StoreError>); 15] = [
         ("insert", store.insert(&registration(2)).await.err()),
         ("find", store.find(reference(1)).await.err()),
         ("erase", store.erase(reference(1)).await.err()),
-        ("rows", store.rows(None).await.err()),
+        ("rows", store.rows(&Scope::default()).await.err()),
         ("totals", store.totals().await.err()),
+        ("recent", store.recent(time(0)).await.err()),
         ("unnamed", store.unnamed(&[photo_key(1)]).await.err()),
         ("board", store.board(0).await.err()),
         ("save_board", store.save_board(&totals).await.err()),

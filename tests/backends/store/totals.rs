@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use padron::{domain::registration::Registration, store::Store};
+use padron::{
+    domain::registration::Registration,
+    store::{Scope, Store},
+};
 
 use crate::support::{city, insert_all, race, registration};
 
@@ -17,7 +20,10 @@ pub(super) async fn they_are_what_rows_count_and_grow(store: Arc<dyn Store>) {
         insert_all(&*store, std::slice::from_ref(&one)).await;
         *expected.entry(one.city).or_default() += 1;
         assert_eq!(store.totals().await.unwrap().counts, expected);
-        assert_eq!(store.rows(None).await.unwrap().counts, expected);
+        assert_eq!(
+            store.rows(&Scope::default()).await.unwrap().counts,
+            expected
+        );
     }
 }
 
@@ -39,7 +45,7 @@ pub(super) async fn every_racing_insert_is_counted_once(store: Arc<dyn Store>) {
 pub(super) async fn their_sequence_grows_with_every_change(store: Arc<dyn Store>) {
     let sequence = async || {
         let counted = store.totals().await.unwrap().sequence;
-        let snapshot = store.rows(None).await.unwrap().sequence;
+        let snapshot = store.rows(&Scope::default()).await.unwrap().sequence;
         assert!(snapshot >= counted);
         snapshot
     };

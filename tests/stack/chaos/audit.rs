@@ -36,11 +36,11 @@ impl Report {
     /// document number may come twice.
     pub(super) fn read(bytes: Vec<u8>) -> Self {
         let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).expect("a whole workbook");
-        let tabs = book.sheet_names();
+        let sheets = book.sheet_names();
         let mut rows = BTreeMap::new();
         let mut documents = BTreeSet::new();
-        for tab in &tabs[1..] {
-            let range = book.worksheet_range(tab).unwrap();
+        for sheet in &sheets[1..] {
+            let range = book.worksheet_range(sheet).unwrap();
             for row in range.rows().skip(1) {
                 let [
                     Data::Float(_),
@@ -57,7 +57,7 @@ impl Report {
                 assert!(before.is_none(), "{reference} twice");
             }
         }
-        let summary = book.worksheet_range(&tabs[0]).unwrap();
+        let summary = book.worksheet_range(&sheets[0]).unwrap();
         let mut totals = summary.rows().rev().filter_map(|row| match row.last() {
             Some(Data::Float(number)) => Some(*number),
             _ => None,

@@ -1,4 +1,4 @@
-//! A register of made-up people, the report that production streams of it, and the same tabs by `rust_xlsxwriter`
+//! A register of made-up people, the report that production streams of it, and the same list by `rust_xlsxwriter`
 //! alone.
 
 use std::{
@@ -18,10 +18,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::super::{Format, ReportSpec, stream_in_tabs, tabs};
+use super::super::{Format, ReportSpec, stream_in_sheets};
 use crate::{
     domain::city::{Cities, City},
-    domain::registration::{Envelope, Person, PhotoKey, Reference},
+    domain::registration::{Envelope, Period, Person, PhotoKey, Reference},
     foundation::lang::Lang,
     foundation::seal::Keyring,
     store::{BLOCK_ROWS, Row, Snapshot},
@@ -111,32 +111,43 @@ impl Register {
         }
     }
 
-    /// The cities, each with how many registered there.
-    pub(super) fn counts(&self) -> Vec<(City, u64)> {
-        let count = |(city, people): &(City, Vec<_>)| (city.clone(), people.len() as u64);
-        self.towns.iter().map(count).collect()
+    /// The towns in the order of the report.
+    fn sorted(&self) -> Vec<&(City, Vec<(Person, Row)>)> {
+        let counts = |(city, people): &(City, Vec<_>)| (city.code, people.len() as u64);
+        let sorted = self
+            .cities
+            .alphabetical(Lang::Es)
+            .sorted(&self.towns.iter().map(counts).collect());
+        let town = |(code, _)| self.towns.iter().find(|(city, _)| city.code == code);
+        sorted.into_iter().filter_map(town).collect()
     }
 
     /// The report of all cities as a client gets it.
     pub(super) fn workbook(&self, max_rows: u64) -> Vec<u8> {
-        let counts = self.counts();
-        let rows = self.towns.iter().flat_map(|(_, people)| people);
+        self.report(Format::Xlsx, Period::default(), max_rows)
+    }
+
+    /// Any report of all cities; `period` is only what it says of itself.
+    pub(super) fn report(&self, format: Format, period: Period, max_rows: u64) -> Vec<u8> {
+        let rows = self.sorted().into_iter().flat_map(|(_, people)| people);
         let rows: Vec<_> = rows.map(|(_, row)| row.clone()).collect();
         let (sender, blocks) = mpsc::channel(4);
         let snapshot = Snapshot {
             sequence: 1,
-            as_of: NOW.to_zoned(TimeZone::UTC).expect("a time").timestamp(),
-            counts: counts
+            as_of: NOW.to_zoned(zone()).expect("a time").timestamp(),
+            counts: self
+                .towns
                 .iter()
-                .map(|(city, rows)| (city.code, *rows))
+                .map(|(city, people)| (city.code, people.len() as u64))
                 .collect(),
             blocks,
         };
         let spec = ReportSpec {
-            format: Format::Xlsx,
+            format,
             city: None,
+            period,
             lang: Lang::Es,
-            zone: TimeZone::UTC,
+            zone: zone(),
             instance: "padron-1".into(),
             origin: "https://padron.example".parse().expect("an origin"),
             cities: self.cities.clone(),
@@ -155,26 +166,25 @@ impl Register {
             let place = place.expect("free");
             let done = async |_| Ok(());
             let tracker = TaskTracker::new();
-            let chunks = stream_in_tabs(snapshot, spec, max_rows, place, &tracker, done);
+            let chunks = stream_in_sheets(snapshot, spec, max_rows, place, &tracker, done);
             let chunks: Vec<_> = chunks.try_collect().await.expect("whole");
             chunks.concat()
         })
     }
 
-    /// The same city tabs by `rust_xlsxwriter` alone, in its ordinary mode.
+    /// The same list by `rust_xlsxwriter` alone, in its ordinary mode.
     pub(super) fn oracle(&self, max_rows: u64) -> Vec<u8> {
         let mut workbook = Workbook::new();
-        for (tab, lines) in self.tabs(max_rows) {
+        for (name, lines, total) in self.sheets(max_rows) {
             let sheet = workbook.add_worksheet();
-            let sheet = sheet.set_name(&tab.name).expect("a safe name");
+            let sheet = sheet.set_name(&name).expect("a safe name");
             let columns = Lang::Es.texts().columns();
             sheet.write_row(0, 0, columns).expect("written");
             for (line, cells) in (1..).zip(&lines) {
                 oracle_row(sheet, line, cells);
             }
-            if tab.last {
-                let line = u32::try_from(lines.len()).expect("small") + 1;
-                let total = u32::try_from(self.towns[tab.city].1.len()).expect("small");
+            if let Some(total) = total {
+                let line = u32::try_from(lines.len()).expect("small") + 2;
                 sheet.write(line, 0, "Total").expect("written");
                 sheet.write(line, 1, total).expect("written");
             }
@@ -182,21 +192,39 @@ impl Register {
         workbook.save_to_buffer().expect("names are unique")
     }
 
-    /// Every city tab with the cells of its rows.
-    pub(super) fn tabs(&self, max_rows: u64) -> Vec<(tabs::Tab, Vec<Line>)> {
-        let max = usize::try_from(max_rows).expect("fits");
-        let mut done = vec![0; self.towns.len()];
-        let tabs = tabs::plan(&self.counts(), max_rows, "Resumen");
-        let filled = tabs.into_iter().map(|tab| {
-            let (city, people) = &self.towns[tab.city];
-            let from = done[tab.city];
-            let to = (from + max).min(people.len());
-            done[tab.city] = to;
-            let line = |number: usize| Line::of(city, number + 1, &people[number]);
-            (tab, (from..to).map(line).collect())
-        });
-        filled.collect()
+    /// Every sheet of the list: its name, its rows and, on the last, their total.
+    pub(super) fn sheets(&self, max_rows: u64) -> Vec<(String, Vec<Line>, Option<u32>)> {
+        let max_rows = usize::try_from(max_rows).expect("fits");
+        let people = self.sorted().into_iter();
+        let people = people.flat_map(|(city, people)| people.iter().map(move |one| (city, one)));
+        let lines: Vec<_> = (1..)
+            .zip(people)
+            .map(|(number, (city, person))| Line::of(city, number, person))
+            .collect();
+        let total = u32::try_from(lines.len()).expect("small");
+        let mut sheets: Vec<_> = (1..)
+            .zip(lines.chunks(max_rows))
+            .map(|(number, lines)| match number {
+                1 => ("Personas".to_owned(), lines.to_vec(), None),
+                _ => (format!("Personas ({number})"), lines.to_vec(), None),
+            })
+            .collect();
+        // The total and the line before it.
+        if sheets.last().is_none_or(|last| last.1.len() + 2 > max_rows) {
+            let name = match sheets.len() {
+                0 => "Personas".to_owned(),
+                full => format!("Personas ({})", full + 1),
+            };
+            sheets.push((name, Vec::new(), None));
+        }
+        sheets.last_mut().expect("one at least").2 = Some(total);
+        sheets
     }
+}
+
+/// The office's.
+pub(super) fn zone() -> TimeZone {
+    TimeZone::fixed(jiff::tz::offset(-5))
 }
 
 fn registered(keyring: &Keyring, city: &City, number: u128, name: &str) -> (Person, Row) {
@@ -216,7 +244,7 @@ fn registered(keyring: &Keyring, city: &City, number: u128, name: &str) -> (Pers
         id: Uuid::from_u128(number),
         reference: Reference::from_random(number.to_le_bytes()),
         city: city.code,
-        registered_at: at.to_zoned(TimeZone::UTC).expect("a time").timestamp(),
+        registered_at: at.to_zoned(zone()).expect("a time").timestamp(),
         photo_key: (!number.is_multiple_of(5)).then(|| PhotoKey(Uuid::from_u128(number))),
     };
     let row = Row {
@@ -227,6 +255,7 @@ fn registered(keyring: &Keyring, city: &City, number: u128, name: &str) -> (Pers
 }
 
 /// What a row must say.
+#[derive(Clone)]
 pub(super) struct Line {
     pub(super) number: u64,
     pub(super) at: DateTime,
@@ -248,11 +277,7 @@ impl Line {
         let email = person.email.as_ref().map_or("", |email| email.as_str());
         Self {
             number: number as u64,
-            at: row
-                .envelope
-                .registered_at
-                .to_zoned(TimeZone::UTC)
-                .datetime(),
+            at: row.envelope.registered_at.to_zoned(zone()).datetime(),
             texts: [
                 (1, reference),
                 (2, person.name.as_str().to_owned()),
@@ -274,7 +299,7 @@ fn oracle_row(sheet: &mut Worksheet, line: u32, cells: &Line) {
     let time = day
         .and_then(|day| day.and_hms(u16::from(part(hour)), part(minute), part(second)))
         .expect("a time");
-    let format = CellFormat::new().set_num_format("yyyy-mm-dd hh:mm:ss");
+    let format = CellFormat::new().set_num_format("dd/mm/yyyy hh:mm");
     let number = u32::try_from(cells.number).expect("small");
     sheet.write(line, 0, number).expect("written");
     let at = sheet.write_datetime_with_format(line, 6, &time, &format);

@@ -275,7 +275,7 @@ fn is_progressive(bytes: &[u8]) -> bool {
 fn difference(some: &[u8], other: &[u8]) -> f64 {
     let pairs = some.iter().zip(other);
     let sum: u32 = pairs.map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
-    f64::from(sum) / some.len() as f64
+    f64::from(sum) / f64::from(u32::try_from(some.len()).expect("small"))
 }
 
 #[test]
