@@ -45,8 +45,9 @@ form.addEventListener("change", () => saveDraft(form, key.value));
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   const { name, value } = /** @type {HTMLButtonElement} */ (event.submitter ?? submit);
-  if (name === "lang") location.assign(`/?lang=${value}`);
-  else check();
+  if (name !== "lang") return void check();
+  saveDraft(form, key.value);
+  location.assign(`/?lang=${value}`);
 });
 addEventListener("popstate", ({ state }) => {
   if (step !== "form" && step !== "review") return;
