@@ -130,6 +130,37 @@ async fn pages_use_only_their_own_files() {
 }
 
 #[tokio::test]
+async fn scripts_import_only_what_is_served_and_of_one_version() {
+    let app = TestApp::new().await;
+    let pages = [
+        app.page("/").await.text(),
+        app.get("/assets/sw.js").await.text(),
+    ];
+    let mut known = std::collections::BTreeSet::new();
+    let mut texts = pages.to_vec();
+    while let Some(text) = texts.pop() {
+        for file in text
+            .split('"')
+            .filter(|part| part.strip_suffix(".js").is_some())
+        {
+            let file = file.replace("./", "/assets/");
+            if known.insert(file.clone()) {
+                let answer = app.get(&file).await;
+                assert_eq!(answer.status, 200, "{file}");
+                let is_worker = file == "/assets/sw.js";
+                let cached = answer.header("cache-control");
+                assert_eq!(cached == "no-cache", is_worker, "{file}: {cached}");
+                texts.push(answer.text());
+            }
+        }
+    }
+    let versions = known.iter().filter_map(|file| file.split('.').nth_back(1));
+    let versions: std::collections::HashSet<_> = versions.filter(|part| part.len() == 12).collect();
+    assert_eq!(versions.len(), 1, "{known:?}");
+    assert!(known.len() > 10, "{known:?}");
+}
+
+#[tokio::test]
 async fn a_problem_is_a_page_for_a_browser() {
     let app = TestApp::new().await;
     let answer = app.page("/nada?lang=es").await;

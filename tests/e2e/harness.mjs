@@ -146,8 +146,8 @@ export class Line {
   #away = false;
   /** Bytes from the browser after which its connection is cut, once. */
   cutAfter = Infinity;
-  /** Swallows the next answer to a POST: the server has it, and the browser never hears of it. */
-  swallow = false;
+  /** Answers to a POST that are swallowed: the server has it, and the browser never hears of it. */
+  swallowed = 0;
   /** Bytes that went to the server and to the browser, and requests with their bodies' announced lengths. */
   sent = 0;
   received = 0;
@@ -227,8 +227,8 @@ export class Line {
       }
     });
     this.#pass("down", server, browser, (bytes) => {
-      if (isPost && this.swallow) {
-        this.swallow = false;
+      if (isPost && this.swallowed > 0) {
+        this.swallowed--;
         browser.resetAndDestroy();
       }
       this.received += bytes.length;
@@ -321,20 +321,21 @@ export function journey(name, options, act) {
       locale: lang === "es" ? "es-CO" : "en-US",
       javaScriptEnabled: script,
       colorScheme: scheme,
-      // A person has them; without them nothing could be copied.
-      permissions: ["clipboard-read", "clipboard-write"],
+      // A person's browser has them without asking.
+      permissions: ["clipboard-read", "clipboard-write", "background-sync"],
     });
     context.setDefaultTimeout(PATIENCE);
     const complaints = listen(context, expected);
     try {
       const page = await context.newPage();
+      page.isPlain = !script;
       await act({ page, context, server, line });
       assert.deepEqual(complaints, [], "the browser complained");
     } catch (error) {
       if (complaints.length) error.message += `\nthe browser complained: ${complaints.join("\n")}`;
       throw error;
     } finally {
-      await context.close();
+      await Promise.race([context.close(), sleep(5_000)]);
       line.close();
     }
   });
@@ -386,10 +387,23 @@ export function shared(settings) {
 
 /** Fails where axe finds a barrier in the page as it is now. */
 export async function accessible(page, where = page.url()) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
+  // axe needs timers: it looks at a copy where the page itself runs no scripts.
+  const copy = page.isPlain ? await copyOf(page) : page;
+  await copy.evaluate(axe);
+  const { violations } = await copy.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
+  if (copy !== page) await copy.context().close();
   const barriers = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
   assert.deepEqual(barriers, [], `axe at ${where}`);
+}
+
+async function copyOf(page) {
+  const body = await page.content();
+  const context = await page.context().browser().newContext({ viewport: page.viewportSize() });
+  const copy = await context.newPage();
+  await copy.route("**/*.js", (route) => route.abort());
+  await copy.route(page.url(), (route) => route.fulfill({ contentType: "text/html; charset=utf-8", body }));
+  await copy.goto(page.url());
+  return copy;
 }
 
 /** Fails where a page is wider than the screen. */
@@ -399,6 +413,8 @@ export async function fits(page) {
 }
 
 after(async () => {
-  for (const launched of browsers.values()) await (await launched).close();
+  // A page that asks whether it may be left would keep its browser, and that this process.
+  setTimeout(() => process.exit(1), 10_000).unref();
+  await Promise.race([Promise.all([...browsers.values()].map(async (launched) => (await launched).close())), sleep(5_000)]);
   (await running?.catch(() => undefined))?.remove();
 });

@@ -63,7 +63,6 @@ texts! {
     form_photo_again:
         "Elija la foto otra vez: por seguridad, el navegador no la guarda.",
         "Choose the photo again: for safety, the browser does not keep it.";
-    form_photo_chosen: "Tamaño de la foto:", "Photo size:";
     form_document_number: "Número de documento", "ID number";
     form_document_number_hint:
         "Evita registrar dos veces a la misma persona. Con o sin puntos; el del pasaporte, con sus letras.",
@@ -81,9 +80,6 @@ texts! {
         "Only to reach you if something is wrong with your registration. For example: name@example.com";
     form_submit: "Enviar registro", "Send registration";
     form_check: "Continuar", "Continue";
-    form_sending:
-        "Enviando… No cierre esta página. Con una conexión lenta puede tardar un minuto.",
-        "Sending… Do not close this page. On a slow connection it may take a minute.";
 
     // The privacy notice, beside the photo.
     privacy_title: "Qué hacemos con la foto y los datos", "What we do with the photo and the data";
@@ -485,6 +481,62 @@ texts! {
     receipt_copied: "Copiado", "Copied";
     receipt_share: "Compartir", "Share";
     receipt_code_alt: "Código QR de esta página", "QR code of this page";
+
+    // The form where scripts run.
+    script_city_found: "Ciudades encontradas:", "Cities found:";
+    script_city_none: "Ninguna ciudad se llama así.", "No city is called that.";
+    script_photo_working: "Preparando la foto…", "Preparing the photo…";
+    script_photo_preview: "La foto que eligió", "The photo you chose";
+    script_photo_small:
+        "La foto es pequeña y quizá no se lea. Acérquese y tómela otra vez.",
+        "The photo is small and may be hard to read. Move closer and take it again.";
+    script_photo_dark:
+        "La foto está oscura. Busque más luz y tómela otra vez.",
+        "The photo is dark. Find more light and take it again.";
+    script_photo_another: "Elegir otra foto", "Choose another photo";
+    script_photo_retake: "Tomar la foto otra vez", "Take the photo again";
+    script_sending: "Enviando:", "Sending:";
+    script_sent_all: "Todo enviado. Esperando la confirmación…", "All sent. Waiting for the confirmation…";
+    script_cancel: "Cancelar el envío", "Cancel sending";
+    script_canceled:
+        "Detuvimos el envío. Sus respuestas y la foto siguen aquí.",
+        "Sending was stopped. Your answers and the photo are still here.";
+    script_retry_network:
+        "Se cortó la conexión. Lo intentamos otra vez; no hace falta que haga nada.",
+        "The connection broke. We are trying again; you do not need to do anything.";
+    script_retry_server:
+        "El servicio no responde. Lo intentamos otra vez; no hace falta que haga nada.",
+        "The service is not answering. We are trying again; you do not need to do anything.";
+    script_away_network:
+        "No hay conexión, y todavía no está registrado. Deje esta página abierta: sus respuestas y la foto siguen aquí. Envíe otra vez cuando tenga señal.",
+        "There is no connection, and you are not registered yet. Leave this page open: your answers and the photo are still here. Send again when you have a signal.";
+    script_away_server:
+        "El servicio no responde, y todavía no está registrado. Deje esta página abierta: sus respuestas y la foto siguen aquí. Envíe otra vez en unos minutos.",
+        "The service is not answering, and you are not registered yet. Leave this page open: your answers and the photo are still here. Send again in a few minutes.";
+    script_waiting_title: "Guardado en este aparato", "Kept on this device";
+    script_waiting_network:
+        "No hay conexión, y todavía no está registrado. Guardamos el formulario cifrado en este aparato y lo enviaremos cuando vuelva la conexión.",
+        "There is no connection, and you are not registered yet. The form is kept encrypted on this device, and we will send it when the connection is back.";
+    script_waiting_server:
+        "El servicio no responde, y todavía no está registrado. Guardamos el formulario cifrado en este aparato y lo enviaremos cuando responda.",
+        "The service is not answering, and you are not registered yet. The form is kept encrypted on this device, and we will send it when it answers.";
+    script_waiting_close: "Puede cerrar esta página.", "You can close this page.";
+    script_waiting_open: "Deje esta página abierta o vuelva a abrirla después.", "Leave this page open, or open it again later.";
+    script_waiting_state: "Espera la conexión desde", "Waiting for the connection since";
+    script_waiting_refused: "No se aceptó y hay que corregirlo. Guardado:", "It was not accepted and needs a correction. Kept:";
+    script_waiting_send: "Enviar ahora", "Send now";
+    script_waiting_correct: "Corregir", "Correct it";
+    script_waiting_erase: "Borrar de este aparato", "Erase from this device";
+    script_waiting_confirm:
+        "¿Borrar este formulario? No se enviará.",
+        "Erase this form? It will not be sent.";
+    script_waiting_erased: "El formulario se borró de este aparato.", "The form was erased from this device.";
+    script_waiting_hide: "Quitar de la lista", "Take off the list";
+    script_sent_lead:
+        "No hace falta enviarlo otra vez: el registro está guardado. Anote el número de referencia.",
+        "There is no need to send it again: the registration is kept. Write the reference number down.";
+    script_draft: "Recuperamos lo que había escrito.", "We put back what you had typed.";
+    script_draft_erase: "Borrar y empezar de nuevo", "Erase it and start again";
 }
 
 impl Texts {

@@ -10,7 +10,7 @@ mod qr;
 mod sentences;
 mod views;
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
 
 use askama::Template;
 use axum::{
@@ -43,44 +43,115 @@ use crate::{
 /// A static file, embedded in the binary.
 struct Asset {
     media_type: &'static str,
-    content: &'static [u8],
+    cache_control: &'static str,
+    content: Cow<'static, [u8]>,
 }
+
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files by name; each name holds its content's hash (cache busting), so that browsers may cache them for ever.
 static FILES: LazyLock<BTreeMap<String, Asset>> = LazyLock::new(|| {
     let file = |name: &str, media_type, content: &'static [u8]| {
-        (
-            hashed(name, content),
-            Asset {
-                media_type,
-                content,
-            },
-        )
+        let asset = Asset {
+            media_type,
+            cache_control: FOR_EVER,
+            content: content.into(),
+        };
+        (hashed(name, content), asset)
     };
-    BTreeMap::from([
+    let mut files = BTreeMap::from([
         file("style.css", "text/css; charset=utf-8", STYLE),
-        file("form.js", "text/javascript; charset=utf-8", SCRIPT),
-        file("staff.js", "text/javascript; charset=utf-8", STAFF_SCRIPT),
+        file("staff.js", SCRIPT, STAFF_SCRIPT),
         file("favicon.svg", "image/svg+xml", ICON),
-    ])
+    ]);
+    let manifest = MANIFEST.replace("favicon.svg", &hashed("favicon.svg", ICON));
+    let manifest = Asset {
+        media_type: "application/manifest+json",
+        cache_control: FOR_EVER,
+        content: manifest.into_bytes().into(),
+    };
+    files.insert(hashed("app.webmanifest", MANIFEST.as_bytes()), manifest);
+    for (name, content) in SCRIPTS {
+        let asset = Asset {
+            media_type: SCRIPT,
+            // The service worker has one name for ever, by which browsers look for a newer one.
+            cache_control: if *name == WORKER {
+                "no-cache"
+            } else {
+                FOR_EVER
+            },
+            content: with_versions(content).into_bytes().into(),
+        };
+        files.insert(versioned(name), asset);
+    }
+    files
 });
 
 const STYLE: &[u8] = include_bytes!("../../../static/style.css");
-const SCRIPT: &[u8] = include_bytes!("../../../static/form.js");
 const STAFF_SCRIPT: &[u8] = include_bytes!("../../../static/staff.js");
 const ICON: &[u8] = include_bytes!("../../../static/favicon.svg");
+const MANIFEST: &str = include_str!("../../../static/app.webmanifest");
+
+macro_rules! scripts {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../../../static/form/", $name)))),*]
+    };
+}
+
+/// The scripts of the form and its receipt: modules that import each other.
+const SCRIPTS: &[(&str, &str)] = scripts! {
+    "start.js" "registration.js" "city.js" "draft.js" "errors.js" "outbox.js" "page.js" "photo.js" "photo-field.js"
+    "receipt.js" "review.js" "send.js" "shrink.js" "shrink-worker.js" "sw.js" "waiting.js"
+};
+
+/// The service worker.
+const WORKER: &str = "sw.js";
 
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     style: format!("/assets/{}", hashed("style.css", STYLE)),
-    form: format!("/assets/{}", hashed("form.js", SCRIPT)),
+    form: format!("/assets/{}", versioned("start.js")),
+    receipt: format!("/assets/{}", versioned("receipt.js")),
     staff: format!("/assets/{}", hashed("staff.js", STAFF_SCRIPT)),
     icon: format!("/assets/{}", hashed("favicon.svg", ICON)),
+    manifest: format!("/assets/{}", hashed("app.webmanifest", MANIFEST.as_bytes())),
 });
 
 fn hashed(name: &str, content: &[u8]) -> String {
     let digest = Sha256::digest(content);
+    named(name, &digest)
+}
+
+fn named(name: &str, digest: &[u8]) -> String {
     let hash = hex::encode(&digest[..6]);
     name.replacen('.', &format!(".{hash}."), 1)
+}
+
+/// The name of a script, with one hash of them all: they are of one version or not used together.
+fn versioned(name: &str) -> String {
+    static VERSION: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let contents = SCRIPTS.iter().map(|(_, content)| content);
+        let digest = contents.fold(Sha256::new(), |digest, content| {
+            digest.chain_update(content)
+        });
+        digest.finalize().to_vec()
+    });
+    if name == WORKER {
+        return name.to_owned();
+    }
+    named(name, &VERSION)
+}
+
+/// A script whose imports, `"./city.js"`, have the names under which they are served.
+fn with_versions(content: &str) -> String {
+    let mut content = content.to_owned();
+    for (name, _) in SCRIPTS {
+        content = content.replace(
+            &format!("\"./{name}\""),
+            &format!("\"./{}\"", versioned(name)),
+        );
+    }
+    content
 }
 
 /// `GET /assets/{name}`.
@@ -88,9 +159,10 @@ pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Problem>
     let asset = FILES.get(&name).ok_or(Problem::new(Kind::NotFound))?;
     let headers = [
         (header::CONTENT_TYPE, asset.media_type),
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        (header::CACHE_CONTROL, asset.cache_control),
     ];
-    Ok((headers, asset.content).into_response())
+    let content: &'static [u8] = &asset.content;
+    Ok((headers, content).into_response())
 }
 
 /// The empty form, or one that is `begun`; `gone` where a draft was asked for that has expired.

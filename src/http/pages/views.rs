@@ -3,6 +3,8 @@
 //! Owns one struct per page and the escaping that comes with it. Called by the handlers that
 //! answer a browser. It never formats a time, reads a request or chooses an error's words.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 
 use crate::{
@@ -17,12 +19,16 @@ use crate::{
 pub(super) struct Assets {
     /// `style.css`.
     pub(super) style: String,
-    /// `form.js`.
+    /// The first script of the form.
     pub(super) form: String,
+    /// The script of the receipt.
+    pub(super) receipt: String,
     /// `staff.js`.
     pub(super) staff: String,
     /// `favicon.svg`.
     pub(super) icon: String,
+    /// The web app manifest.
+    pub(super) manifest: String,
 }
 
 /// What every page has.
@@ -116,7 +122,34 @@ pub(super) struct FormPage<'a> {
     pub(super) notice: &'a str,
 }
 
+/// The named texts as JSON, which stands in a page's element: no text of its can end it.
+macro_rules! json_of {
+    ($t:expr, $($name:ident)*) => {
+        serde_json::to_string(&BTreeMap::from([$((stringify!($name), $t.$name)),*]))
+            .unwrap_or_default()
+            .replace('<', "\\u003c")
+    };
+}
+
 impl FormPage<'_> {
+    /// What the form's scripts say.
+    fn script_texts(&self) -> String {
+        json_of! { self.page.t,
+            form_city form_error_prefix form_error_title form_submit registered_another registered_reference registered_title
+            error_name_required error_city_required error_city_unknown error_city_ambiguous error_photo_required
+            error_photo_empty error_photo_too_large error_photo_unsupported error_photo_heic error_photo_too_few_pixels
+            problem_already_registered problem_key_reused problem_key_reused_title problem_malformed
+            script_city_found script_city_none script_photo_working script_photo_preview check_photo_question
+            script_photo_small script_photo_dark script_photo_another script_photo_retake check_title check_lead check_change check_none error_consent_required
+            script_sending script_sent_all
+            script_cancel script_canceled script_retry_network script_retry_server script_away_network
+            script_away_server script_waiting_title script_waiting_network script_waiting_server script_waiting_close
+            script_waiting_open script_waiting_state script_waiting_refused script_waiting_send script_waiting_correct
+            script_waiting_erase script_waiting_confirm script_waiting_erased script_waiting_hide script_sent_lead
+            script_draft script_draft_erase
+        }
+    }
+
     fn office_name(&self) -> Option<&str> {
         self.page.office?.name.as_deref()
     }
@@ -219,7 +252,9 @@ mod tests {
     fn assets() -> Assets {
         Assets {
             style: "/static/style.css".into(),
-            form: "/static/form.js".into(),
+            form: "/static/start.js".into(),
+            receipt: "/static/receipt.js".into(),
+            manifest: "/static/app.webmanifest".into(),
             staff: "/static/staff.js".into(),
             icon: "/static/favicon.svg".into(),
         }
@@ -247,6 +282,12 @@ mod tests {
         .expect("a template writes to a string")
     }
 
+    /// What is before the texts of the scripts.
+    fn seen(html: &str) -> &str {
+        let data = html.find("<script type=\"application/json\"");
+        &html[..data.expect("the form's scripts have texts")]
+    }
+
     #[test]
     fn typed_values_come_back_escaped() {
         let html = form(&[], &[], "\"><script>alert('x')</script>");
@@ -262,6 +303,7 @@ mod tests {
             message,
         };
         let html = form(&[error], &[], "");
+        let html = seen(&html);
         assert!(html.contains("<title>Error: "));
         assert!(html.contains(&format!("<a href=\"#name\">{message}</a>")));
         assert_eq!(html.matches(message).count(), 2);
@@ -269,7 +311,7 @@ mod tests {
         assert!(html.contains("aria-describedby=\"name-hint name-error\" aria-invalid=\"true\""));
         assert!(html.contains(Texts::ES.form_photo_again));
         assert!(
-            !form(&[], &[], "").contains("error"),
+            !seen(&form(&[], &[], "")).contains("error"),
             "a first view has no error"
         );
     }
@@ -331,10 +373,11 @@ mod tests {
             ] {
                 assert!(!source.contains(banned), "{file} has {banned}");
             }
-            assert_eq!(
-                source.matches("<script").count(),
-                source.matches("<script src=").count()
-            );
+            let scripts = source.matches("<script").count();
+            let files = source.matches("<script type=\"module\" src=\"{{").count();
+            let files = files + source.matches("<script src=\"{{").count();
+            let data = source.matches("<script type=\"application/json\"").count();
+            assert_eq!(scripts, files + data, "{file} has a script of its own");
         }
     }
 }
