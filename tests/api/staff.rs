@@ -343,7 +343,7 @@ async fn listed(app: &TestApp, query: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn the_list_is_searched_sorted_filtered_and_short_at_first() {
-    let app = TestApp::new().await;
+    let app = TestApp::with_arguments(&["--post-rate", "0"]).await;
     let cities: Vec<_> = app
         .app
         .cities
