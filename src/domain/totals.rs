@@ -102,6 +102,12 @@ impl Totals {
         self.cities.values().map(|city| city.count).sum()
     }
 
+    /// When every city was counted last: the time of the oldest count in it, `None` when there is none.
+    #[must_use]
+    pub fn complete_as_of(&self) -> Option<Timestamp> {
+        self.cities.values().map(|city| city.as_of).min()
+    }
+
     /// Cities with at least one registration, largest first, equal ones in order of code.
     #[must_use]
     pub fn largest_first(&self) -> Vec<(CityCode, u64)> {
@@ -199,6 +205,23 @@ mod tests {
         assert_eq!(next.largest_first(), [(code(2), 7)]);
         let next = totals.merge(&counted(20, Some(1), &[]));
         assert_eq!(next.largest_first(), [(code(2), 7)]);
+    }
+
+    #[test]
+    fn a_report_of_one_city_is_no_count_of_every_city() {
+        let second = |second| Timestamp::from_second(second).ok();
+        assert_eq!(
+            Totals::first(&counted(10, None, &[])).complete_as_of(),
+            None
+        );
+        let totals = Totals::first(&counted(10, None, &[(1, 5), (2, 7)]));
+        let one = totals.merge(&counted(20, Some(1), &[(1, 6)]));
+        assert_eq!(
+            (one.complete_as_of(), Some(one.as_of)),
+            (second(10), second(20))
+        );
+        let all = one.merge(&counted(30, None, &[(1, 6), (2, 8)]));
+        assert_eq!(all.complete_as_of(), second(30));
     }
 
     #[test]

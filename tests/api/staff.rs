@@ -309,6 +309,29 @@ async fn the_dashboard_opens_though_nobody_can_count_now() {
     assert_eq!(figure(&page.text(), "En el último reporte"), "1");
 }
 
+#[tokio::test]
+async fn the_new_ones_are_those_since_the_latest_report_of_all_cities() {
+    let app = TestApp::new().await;
+    let link = async |app: &TestApp| {
+        let page = app.staff("/staff?lang=en").await.text();
+        let (_, link) = page.split_once("/report.csv?since=")?;
+        Some(link.split('&').next().unwrap().to_owned())
+    };
+    assert_eq!(link(&app).await, None, "there was no report");
+    app.post(&Form::whole()).await;
+    app.staff("/report.csv").await;
+    let since = link(&app).await.expect("a link");
+    app.post(&Form::whole().with("city", "05001")).await;
+    let report = app.staff(&format!("/report.csv?since={since}")).await;
+    assert_eq!(report.status, 200);
+    assert!(report.text().contains("05001") || report.text().contains("Medellín"));
+    assert_eq!(
+        link(&app).await,
+        Some(since),
+        "such a report leaves the board alone"
+    );
+}
+
 /// The cities that the dashboard lists, in order.
 async fn listed(app: &TestApp, query: &str) -> Vec<String> {
     let page = app.staff(&format!("/staff?lang=en&{query}")).await.text();

@@ -36,6 +36,7 @@ macro_rules! stamp {
 }
 
 mod doubles;
+mod ended;
 mod faults;
 mod guard;
 mod markers;

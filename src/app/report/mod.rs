@@ -186,9 +186,8 @@ where
     F: Future<Output = Result<(), StoreError>> + Send,
 {
     let (sink, chunks) = sink::channel();
-    let begun = Instant::now();
     let limit = time_limit(snapshot.rows());
-    let audited = Audited::begin(&spec, snapshot.rows());
+    let mut audited = Audited::begin(&spec, snapshot.rows(), sink);
     let writing = async move {
         let _place = place;
         let report = Arc::new(Report {
@@ -197,28 +196,30 @@ where
             as_of: snapshot.as_of,
             max_rows,
         });
-        let written = timeout(limit, report.write(snapshot, &sink, done)).await;
+        let written = timeout(limit, report.write(snapshot, &audited.sink, done)).await;
         let written = written.unwrap_or(Err(ReportError::Late(limit)));
-        let error = written.err();
-        let told = error.as_ref().map(ToString::to_string);
-        if let Some(error) = error {
-            sink.cut(error);
+        audited.error = written.as_ref().err().map(ToString::to_string);
+        if let Err(error) = written {
+            audited.sink.cut(error);
         }
-        audited.end(sink.taken(), begun.elapsed(), told);
     };
     tracker.spawn(writing.in_current_span());
     chunks
 }
 
-/// A report between its two audit lines.
+/// A report between its two audit lines; the second is written when this is dropped, by a panic or a shutdown too.
 struct Audited {
     actor: String,
     city: String,
     format: &'static str,
+    begun: Instant,
+    sink: Sink,
+    /// Why it is cut, until it is known to be whole.
+    error: Option<String>,
 }
 
 impl Audited {
-    fn begin(spec: &ReportSpec, rows: u64) -> Self {
+    fn begin(spec: &ReportSpec, rows: u64, sink: Sink) -> Self {
         let city = spec.city.as_ref();
         let city = city.map_or("all".to_owned(), |city| city.code.to_string());
         let actor = spec.actor.clone();
@@ -228,26 +229,34 @@ impl Audited {
             actor,
             city,
             format,
+            begun: Instant::now(),
+            sink,
+            error: Some(ReportError::Cut.to_string()),
         }
     }
+}
 
+impl Drop for Audited {
     /// Rows and bytes are those that were handed over to the client's connection.
-    fn end(self, taken: Taken, duration: Duration, error: Option<String>) {
+    fn drop(&mut self) {
         let Self {
             actor,
             city,
             format,
-        } = self;
-        let Taken { rows, bytes } = taken;
+            ..
+        } = &*self;
+        let (actor, city, format) = (actor.as_str(), city.as_str(), *format);
+        let Taken { rows, bytes } = self.sink.taken();
+        let duration = self.begun.elapsed();
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let outcome = if error.is_none() {
+        let outcome = if self.error.is_none() {
             "finished"
         } else {
             "aborted"
         };
         metrics::counter!("padron_reports_total", "format" => format, "outcome" => outcome)
             .increment(1);
-        if let Some(error) = error {
+        if let Some(error) = &self.error {
             tracing::warn!(target: AUDIT, actor, city, format, rows, bytes, duration_ms, error, "report cut");
         } else {
             metrics::counter!("padron_report_rows_total").increment(rows);

@@ -382,6 +382,8 @@ texts! {
     staff_at: "a las", "at";
     staff_in_report: "En el último reporte", "In the latest report";
     staff_live_away: "No podemos contar en este momento.", "We cannot count right now.";
+    staff_report_new:
+        "Desde el último reporte de todas las ciudades", "Since the latest report of all cities";
     staff_filter_city: "Buscar en la lista", "Search the list";
     staff_filter_found: "ciudades en la lista", "cities in the list";
     staff_by_city: "Por ciudad", "By city";

@@ -60,10 +60,10 @@ pub(super) struct Writing {
 /// When the thread cannot be started.
 pub(super) fn write() -> io::Result<(Lines, Writing)> {
     let (lines, receiver) = channel();
-    let waiting = lines.waiting.clone();
+    let count = lines.waiting.clone();
     let thread = thread::Builder::new()
         .name("log-lines".into())
-        .spawn(move || write_all(&receiver, &waiting))?;
+        .spawn(move || write_all(&receiver, &count))?;
     let writing = Writing {
         lines: lines.clone(),
         thread,

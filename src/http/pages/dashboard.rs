@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::response::Response;
+use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
@@ -62,8 +63,8 @@ impl Listing {
         for (name, known) in known {
             let value = if name == key { value } else { known };
             if !value.is_empty() {
-                let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
-                address.push_str(&format!("&{name}={value}"));
+                address.extend(["&", name, "="]);
+                address.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
             }
         }
         address
@@ -185,6 +186,8 @@ pub(super) struct StaffPage<'a> {
     cities: &'a [CityChoice<'a>],
     chart: Picture,
     days: Picture,
+    /// The beginning of what the latest report of all cities has not, in RFC 3339 and as people read it.
+    since: Option<(String, String)>,
     /// The report that is downloaded as the page opens.
     download: Option<&'a str>,
     /// The parameters that the language switch keeps, escaped for an address.
@@ -260,6 +263,9 @@ pub(in crate::http) fn dashboard(
         departments: departments(&app.cities, totals, listing),
         department_name: listing.department.as_ref().map(|one| one.name.as_str()),
         cities: &cities,
+        since: totals
+            .complete_as_of()
+            .and_then(|as_of| since(as_of, app, lang)),
         chart: Picture::of(&what, heights, lang),
         days: Picture::of("&by=day", [240; 3], lang),
         download,
@@ -268,6 +274,14 @@ pub(in crate::http) fn dashboard(
             kept => format!("&{kept}"),
         },
     })
+}
+
+/// From when on people are in the next report who may not be in the one of `as_of`: a minute before, because an id is drawn
+/// before its record is committed. Twice is better than never.
+fn since(as_of: Timestamp, app: &AppState, lang: Lang) -> Option<(String, String)> {
+    let minute = as_of.as_second().div_euclid(60) - 1;
+    let since = Timestamp::from_second(minute * 60).ok()?;
+    Some((since.to_string(), lang.time(since, &app.time_zone)))
 }
 
 /// The cities that are found, in order.

@@ -7,10 +7,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::{ASSETS, page, views::Page};
-use crate::{
-    foundation::lang::{Lang, Texts},
-    http::negotiate::Language,
-};
+use crate::{foundation::lang::Texts, http::negotiate::Language};
 
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(crate::http::openapi()).unwrap_or_default());

@@ -170,7 +170,7 @@ fn what_has_no_room_is_told_in_a_line_with_its_share() {
         assert!(above >= 1, "{geometry:?}");
         for number in [0, 1, top - 1, top, top + 1, fit - 1, fit, fit + 1, 1_121] {
             let counts = counts(number, 10_000_000);
-            let (rows, note, layout) = layout(&counts, geometry);
+            let (rows, remark, layout) = layout(&counts, geometry);
             let alone = rows.iter().zip(&counts).enumerate();
             for (at, (row, &count)) in alone {
                 assert_eq!((row.label.clone(), row.count), (name(at), count));
@@ -178,7 +178,7 @@ fn what_has_no_room_is_told_in_a_line_with_its_share() {
             let rest = &counts[rows.len()..];
             let sum = |counts: &[u64]| counts.iter().sum::<u64>();
             let told = Lang::Es.rest(Noun::City, rest.len(), sum(rest), sum(&counts));
-            assert_eq!(note, (!rest.is_empty()).then_some(told.clone()));
+            assert_eq!(remark, (!rest.is_empty()).then_some(told.clone()));
             if !rest.is_empty() {
                 let last = layout.texts.last().expect("a note");
                 assert_eq!(last.content, fitted(&told, last.em, 10_000));
