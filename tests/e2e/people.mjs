@@ -31,7 +31,7 @@ export async function toReceipt(page) {
 
 /** Waits for the receipt; its reference. */
 export async function receipt(page) {
-  await page.waitForSelector(".receipt .reference");
+  await page.waitForSelector(".receipt .reference", { timeout: 60_000 });
   assert.match(page.url(), /\/registrations\/[0-9A-Z]{4}-[0-9A-Z]{4}/);
   return (await page.textContent(".reference")).trim();
 }
