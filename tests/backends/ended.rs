@@ -73,7 +73,7 @@ fn a_report_that_panics_or_is_dropped_has_its_end_line_and_is_counted() {
             let snapshot = store.rows(&spec.scope()).await.unwrap();
             let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
             let tracker = TaskTracker::new();
-            let report = report::stream(snapshot, spec, place, &tracker, async |_| {
+            let report = report::stream(snapshot, spec, place, &tracker, async move |_| {
                 assert!(ends != Ends::ByPanic, "on purpose");
                 std::future::pending().await
             });
