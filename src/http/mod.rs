@@ -142,6 +142,7 @@ pub fn router(app: Arc<AppState>) -> Router {
     ));
     let small = quick
         .merge(streams)
+        .layer(from_fn(peer::whole))
         .layer(RequestBodyLimitLayer::new(MAX_SMALL_BODY));
     // The form's reader has body limits and a timeout of its own.
     let uploads = uploads.layer(DefaultBodyLimit::disable());

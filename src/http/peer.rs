@@ -16,13 +16,13 @@ use axum::{
     Router,
     body::Body,
     extract::Request,
-    http::{HeaderMap, HeaderValue, StatusCode, Version, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -296,14 +296,32 @@ impl Drop for Answered {
 /// The status of what did not arrive in time.
 pub const TIMEOUT: StatusCode = problem::TIMEOUT;
 
-/// Whether a body ended in its read timeout.
-#[must_use]
-pub(super) fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
-    causes.any(|cause| {
-        let io = cause.downcast_ref::<std::io::Error>();
-        io.is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut)
-    })
+/// Timeout of a small body, below that of its answer: a slow line is no fault of the service.
+const SMALL_BODY: Duration = Duration::from_secs(20);
+
+/// Middleware: reads a small POST whole before it is answered. Its size is limited outside of this.
+pub(super) async fn whole(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let error = match tokio::time::timeout(SMALL_BODY, body.collect()).await {
+        Ok(Ok(body)) => {
+            let body = Body::from(body.to_bytes());
+            return next.run(Request::from_parts(parts, body)).await;
+        }
+        Ok(Err(error)) => error,
+        Err(_) => return Problem::new(Kind::Timeout).into_response(),
+    };
+    let first: &(dyn std::error::Error + 'static) = &error;
+    let mut causes = std::iter::successors(Some(first), |error| error.source());
+    let too_large = causes.any(|cause| cause.is::<LengthLimitError>());
+    let kind = if too_large {
+        Kind::TooLarge
+    } else {
+        Kind::Malformed
+    };
+    Problem::new(kind).into_response()
 }
 
 /// Marks the stand-in for a request that could not be parsed.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::{
     Form,
-    extract::{FromRequestParts, Query, State, rejection::FormRejection},
+    extract::{FromRequestParts, Query, State},
     http::{HeaderMap, HeaderValue, Uri, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
@@ -25,7 +25,6 @@ use crate::{
         dashboard::is_report,
         negotiate::{Language, lang_of, wants_page},
         pages,
-        peer::is_timeout,
         problem::{Kind, Problem},
     },
     store::StoreError,
@@ -184,14 +183,8 @@ pub(super) async fn sign_in(
     State(app): State<Arc<AppState>>,
     jar: CookieJar,
     Language(lang): Language,
-    typed: Result<Form<SignIn>, FormRejection>,
+    Form(typed): Form<SignIn>,
 ) -> Result<Response, Problem> {
-    let Form(typed) = match typed {
-        // A slow line is no malformed request.
-        Err(rejection) if is_timeout(&rejection) => return Err(Problem::new(Kind::Timeout)),
-        Err(rejection) => return Ok(rejection.into_response()),
-        Ok(typed) => typed,
-    };
     let Some(session) = app.access.sign_in(&typed.token, now()).await? else {
         return Ok(pages::sign_in("", &typed.next, true, lang));
     };
