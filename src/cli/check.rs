@@ -73,6 +73,9 @@ async fn is_damaged(registration: &Registration, tiers: &Tiers) -> anyhow::Resul
     let digest = photo.map(|photo| &photo.digest);
     if registration.document_tag != person.document_tag(keyring)
         || registration.content_tag != person.content_tag(keyring, registration.city, digest)
+        || registration
+            .once_tag
+            .is_some_and(|tag| tag != registration.content_tag)
     {
         tracing::warn!(%reference, "a record's tags are not those of its person");
         return Ok(true);

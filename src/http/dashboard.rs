@@ -59,7 +59,7 @@ pub(super) async fn dashboard(
         all: !query.all.is_empty(),
         by_department: query.by == "department",
     };
-    let download = Some(query.download).filter(|asked| is_report(asked));
+    let download = Some(query.download).filter(|asked| pages::is_report(asked));
     Ok(pages::dashboard(
         &app,
         &totals,
@@ -68,37 +68,4 @@ pub(super) async fn dashboard(
         download.as_deref(),
         lang,
     ))
-}
-
-/// Whether it is the address of a report of this origin.
-pub(super) fn is_report(address: &str) -> bool {
-    ["/report.xlsx", "/report.csv"].iter().any(|report| {
-        let rest = address.strip_prefix(report);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('?'))
-    }) && !address.contains(char::is_control)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_report_of_this_origin_starts_by_itself() {
-        for address in ["/report.xlsx", "/report.csv?city=11001&lang=es"] {
-            assert!(is_report(address), "{address}");
-        }
-        for address in [
-            "",
-            "/",
-            "/staff",
-            "/report.xlsxx",
-            "/report.pdf",
-            "//evil.example/report.xlsx",
-            "https://evil.example/report.csv",
-            "/report.csv\r\nx",
-            "/report.csv/..",
-        ] {
-            assert!(!is_report(address), "{address}");
-        }
-    }
 }

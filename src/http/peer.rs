@@ -315,7 +315,7 @@ pub(super) async fn whole(request: Request, next: Next) -> Response {
     };
     let first: &(dyn std::error::Error + 'static) = &error;
     let mut causes = std::iter::successors(Some(first), |error| error.source());
-    let too_large = causes.any(|cause| cause.is::<LengthLimitError>());
+    let too_large = causes.any(<dyn std::error::Error>::is::<LengthLimitError>);
     let kind = if too_large {
         Kind::TooLarge
     } else {

@@ -22,7 +22,6 @@ use crate::{
     foundation::lang::Lang,
     http::state::AppState,
     http::{
-        dashboard::is_report,
         negotiate::{Language, lang_of, wants_page},
         pages,
         problem::{Kind, Problem},
@@ -189,7 +188,7 @@ pub(super) async fn sign_in(
         return Ok(pages::sign_in("", &typed.next, true, lang));
     };
     let jar = jar.add(cookie(&app, session));
-    let to = if is_report(&typed.next) {
+    let to = if pages::is_report(&typed.next) {
         // A download opens no page: the dashboard starts it.
         let report = utf8_percent_encode(&typed.next, NON_ALPHANUMERIC);
         format!("{}&download={report}", page_in(DASHBOARD, lang))

@@ -350,11 +350,11 @@ async fn the_list_is_searched_sorted_filtered_and_short_at_first() {
         .iter()
         .map(|city| city.code.to_string())
         .collect();
-    for city in cities.iter().take(60) {
-        app.post(&Form::whole().with("city", city)).await;
-    }
-    for city in ["11001", "76001", "76001", "63001", "17042"] {
-        app.post(&Form::whole().with("city", city)).await;
+    let few = cities.iter().take(60).map(String::as_str);
+    let more = ["11001", "76001", "76001", "63001", "17042"];
+    for (number, city) in few.chain(more).enumerate() {
+        let form = Form::whole().with("name", format!("Ana {number}"));
+        assert_eq!(app.post(&form.with("city", city)).await.status, 201);
     }
     app.staff("/report.csv").await;
     let first = listed(&app, "").await;

@@ -27,7 +27,7 @@ macro_rules! exchange {
 }
 
 /// What is changed of two records, by name, and how.
-const CHANGES: [(&str, &str); 11] = [
+const CHANGES: [(&str, &str); 12] = [
     (
         "the sealed people of both",
         "UPDATE registrations SET sealed = (SELECT sealed FROM pair WHERE reference <> registrations.reference)
@@ -41,11 +41,12 @@ const CHANGES: [(&str, &str); 11] = [
     ),
     ("the photos of both", exchange!("photo_key")),
     ("the document tags of both", exchange!("document_tag")),
+    ("the once tags of both", exchange!("once_tag")),
     (
         "a record that is another's",
         "CREATE TEMP TABLE clone AS SELECT * FROM whole WHERE reference = :other;
          UPDATE clone SET id = randomblob(16), reference = :one, document_tag = NULL,
-             idempotency_tag = NULL, photo_key = NULL;
+             idempotency_tag = NULL, once_tag = NULL, photo_key = NULL;
          DELETE FROM registrations WHERE reference = :one;
          INSERT INTO registrations SELECT * FROM clone; DROP TABLE clone",
     ),

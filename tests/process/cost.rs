@@ -3,7 +3,11 @@
 //!
 //! Every address below 127.0.0.0/8 is one of this machine's: they stand for different clients of the rate limits.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use futures::future::join_all;
 use tokio::{
@@ -62,8 +66,10 @@ fn upload(host: &str, photo: usize) -> Vec<u8> {
 
 /// A whole registration, from another address for each.
 async fn register(server: &Server, person: u8) -> u16 {
+    // The same form would be the same registration.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     let mut body = Vec::new();
-    let name = format!("Persona {person}");
+    let name = format!("Persona {}", NEXT.fetch_add(1, Ordering::Relaxed));
     for (field, value) in [
         ("name", name.as_bytes()),
         ("city", b"11001"),
@@ -238,9 +244,9 @@ async fn memory_is_bounded_by_the_setting() {
     let server = home.start_with(&settings).await;
     // A picture of ten megabytes, as a phone makes it: a comment is what it is padded with.
     let photo = large_photo();
-    for _ in 0..3 {
+    for round in 0..3 {
         let posts = (0..40_u8).map(async |number| {
-            let request = whole(&server, &photo);
+            let request = whole(&server, &format!("Ana {round} {number}"), &photo);
             let stream = connect(&server, [127, 0, 5, number + 1]).await.unwrap();
             status(&answer(stream, &request).await.unwrap_or_default())
         });
@@ -297,13 +303,14 @@ pub(crate) fn large_photo() -> Vec<u8> {
     jpeg
 }
 
-fn whole(server: &Server, photo: &[u8]) -> Vec<u8> {
+fn whole(server: &Server, name: &str, photo: &[u8]) -> Vec<u8> {
     let part = |field: &str, file: &str| {
         format!("--X\r\nContent-Disposition: form-data; name=\"{field}\"{file}\r\n\r\n")
     };
     let body = [
         part("name", "").as_bytes(),
-        b"Ana\r\n",
+        name.as_bytes(),
+        b"\r\n",
         part("city", "").as_bytes(),
         b"11001\r\n",
         part("photo", "; filename=\"a.jpg\"").as_bytes(),
@@ -508,7 +515,7 @@ async fn every_line_that_a_request_causes_carries_its_id() {
     let server = home
         .start_with(&[("RUST_LOG", "warn,padron::audit=info")])
         .await;
-    let registered = ask(&server, 1, &whole(&server, CARD)).await;
+    let registered = ask(&server, 1, &whole(&server, "Ana", CARD)).await;
     let body = registered.split_once("\r\n\r\n").unwrap().1;
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     let path = format!(

@@ -216,14 +216,21 @@ async fn be_refused(server: &Server, search: &Search) {
     let answer = post(server, BAD_KEY, wrong()).await;
     tells_nothing(search, answer, StatusCode::UNPROCESSABLE_ENTITY).await;
     // A browser gets back what was typed, and nobody else does.
-    let request = server.client.post(server.url("/registrations"));
+    let browser = client_builder().cookie_store(true).build().unwrap();
+    let request = browser.post(server.url("/registrations"));
     let request = request
         .header(header::ACCEPT, "text/html")
         .multipart(wrong());
     let page = request.send().await.unwrap();
-    assert_eq!(page.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(page.status(), StatusCode::OK, "it was redirected to a page");
+    let address = page.url().clone();
     let page = page.bytes().await.unwrap();
     assert!(search.find(&page).contains(BAD_NUMBER));
+    let foreign = server
+        .client
+        .get(address)
+        .header(header::ACCEPT, "text/html");
+    tells_nothing(search, foreign.send().await.unwrap(), StatusCode::OK).await;
 
     let request = server.client.post(server.url("/registrations"));
     let foreign = request.header(header::ORIGIN, format!("http://{HEADER}.example"));

@@ -336,3 +336,36 @@ fn departments(cities: &Cities, totals: &Totals, listing: &Listing) -> Vec<Depar
     })
     .collect()
 }
+
+/// Whether it is the address of a report of this origin.
+pub(in crate::http) fn is_report(address: &str) -> bool {
+    ["/report.xlsx", "/report.csv"].iter().any(|report| {
+        let rest = address.strip_prefix(report);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('?'))
+    }) && !address.contains(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_report_of_this_origin_starts_by_itself() {
+        for address in ["/report.xlsx", "/report.csv?city=11001&lang=es"] {
+            assert!(is_report(address), "{address}");
+        }
+        for address in [
+            "",
+            "/",
+            "/staff",
+            "/report.xlsxx",
+            "/report.pdf",
+            "//evil.example/report.xlsx",
+            "https://evil.example/report.csv",
+            "/report.csv\r\nx",
+            "/report.csv/..",
+        ] {
+            assert!(!is_report(address), "{address}");
+        }
+    }
+}

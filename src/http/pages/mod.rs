@@ -25,7 +25,7 @@ use self::views::{
     RegisteredPage, SignInPage,
 };
 pub(super) use self::{
-    dashboard::{Listing, Order, dashboard},
+    dashboard::{Listing, Order, dashboard, is_report},
     docs::docs,
     sentences::message,
 };
@@ -351,7 +351,7 @@ pub(super) fn sign_in(code: &str, next: &str, failed: bool, lang: Lang) -> Respo
 /// The sign-in page for somebody whose session has expired, perhaps on the way to a download.
 pub(super) fn sign_in_again(next: &str, lang: Lang) -> Response {
     let t = lang.texts();
-    let notice = if crate::http::dashboard::is_report(next) {
+    let notice = if is_report(next) {
         t.staff_session_over_download
     } else {
         t.staff_session_over

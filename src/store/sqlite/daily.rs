@@ -13,30 +13,6 @@ macro_rules! quarter_millis {
     };
 }
 
-/// The migration: a count for each quarter of an hour, begun from what is there.
-pub(super) const TABLES: &str = concat!(
-    "CREATE TABLE quarter_counts (
-    quarter INTEGER PRIMARY KEY NOT NULL,
-    count INTEGER NOT NULL
-) STRICT;
-INSERT INTO quarter_counts (quarter, count)
-    SELECT registered_at / ",
-    quarter_millis!(),
-    ", count(*) FROM registrations GROUP BY 1;
-CREATE TRIGGER registrations_insert_quarter AFTER INSERT ON registrations BEGIN
-    INSERT INTO quarter_counts (quarter, count) VALUES (new.registered_at / ",
-    quarter_millis!(),
-    ", 1)
-        ON CONFLICT (quarter) DO UPDATE SET count = count + 1;
-END;
-CREATE TRIGGER registrations_delete_quarter AFTER DELETE ON registrations BEGIN
-    UPDATE quarter_counts SET count = count - 1 WHERE quarter = old.registered_at / ",
-    quarter_millis!(),
-    ";
-END;
-"
-);
-
 #[async_trait]
 impl Daily for Sqlite {
     async fn recent(&self, since: Timestamp) -> Result<Recent, StoreError> {
