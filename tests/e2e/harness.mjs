@@ -153,6 +153,8 @@ export class Line {
   received = 0;
   /** @type {string[]} */
   requests = [];
+  /** What the browser wrote on connections after a POST began there. @type {Buffer[]} */
+  posted = [];
   #sockets = new Set();
   /** When each way is free for the next piece. */
   #free = { up: 0, down: 0 };
@@ -190,6 +192,7 @@ export class Line {
   reset() {
     this.sent = this.received = 0;
     this.requests = [];
+    this.posted = [];
   }
 
   close() {
@@ -220,6 +223,7 @@ export class Line {
         this.requests.push(head[1]);
         isPost = head[1].startsWith("POST");
       }
+      if (isPost) this.posted.push(bytes);
       this.sent += bytes.length;
       if (this.sent > this.cutAfter) {
         this.cutAfter = Infinity;
@@ -292,6 +296,11 @@ function listen(context, expected) {
   });
   context.on("weberror", (fault) => complain(String(fault.error())));
   return complaints;
+}
+
+/** A picture of the whole page in the folder `PADRON_SCREENS`, if that is set. */
+export async function picture(page, name) {
+  if (process.env.PADRON_SCREENS) await page.screenshot({ path: `${process.env.PADRON_SCREENS}/${name}.png`, fullPage: true });
 }
 
 /** What Chromium writes into the console when a request fails or is refused. */
@@ -408,7 +417,9 @@ async function copyOf(page) {
 
 /** Fails where a page is wider than the screen. */
 export async function fits(page) {
-  const [width, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  // A phone zooms out until the page fits, and `innerWidth` grows with it.
+  const screen = page.viewportSize().width;
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(width <= screen, `${page.url()} is ${width} px wide on ${screen} px`);
 }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { FAILED_REQUEST, accessible, fits, journey, until } from "../harness.mjs";
+import { FAILED_REQUEST, accessible, fits, journey, picture, until } from "../harness.mjs";
 import { SEND, fillIn, receipt, register, toReceipt, toReview } from "../people.mjs";
 import { CARD, file, twelveMegapixels } from "../photos.mjs";
 
@@ -89,7 +89,7 @@ journey("progress is shown and told, and sending can be cancelled", BROKEN, asyn
   await until("a third", async () => Number(await page.getAttribute("[role=progressbar]", "aria-valuenow")) >= 30);
   await accessible(page, "sending");
   await fits(page);
-  if (process.env.PADRON_SCREENS) await page.screenshot({ path: `${process.env.PADRON_SCREENS}/sending.png` });
+  await picture(page, "sending");
   assert.ok(await page.evaluate(() => document.activeElement !== document.body), "the focus is lost");
   await page.click(".sending button");
   await until("the end", async () => /Detuvimos/.test(await told(page)));
@@ -136,7 +136,7 @@ journey("offline, the finished form waits on the device and goes when the networ
   assert.match(await page.textContent(".waiting"), /todavía no está registrado/);
   await accessible(page, "waiting");
   await fits(page);
-  if (process.env.PADRON_SCREENS) await page.screenshot({ path: `${process.env.PADRON_SCREENS}/waiting.png` });
+  await picture(page, "waiting");
   const kept = await page.evaluate(async () => {
     const opening = indexedDB.open("padron");
     await new Promise((done) => (opening.onsuccess = done));
