@@ -133,6 +133,9 @@ export async function until(what, look) {
 
 // ------------------------------------------------------------------------------------------------------- the line
 
+/** Cuts a connection. Node never closes one that is reset while it ends, and then spins when the process exits. */
+const reset = (socket) => (socket.writableEnded ? socket.destroy() : socket.resetAndDestroy());
+
 /**
  * A connection to the server that can be slow, cut, or away. Its address stays while the server comes and goes, and
  * it counts bytes.
@@ -185,7 +188,7 @@ export class Line {
 
   /** Cuts every connection. */
   cut() {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) reset(socket);
   }
 
   /** Begins to count anew. */
@@ -206,7 +209,7 @@ export class Line {
   }
 
   #carry(browser) {
-    if (this.#away) return browser.resetAndDestroy();
+    if (this.#away) return reset(browser);
     const server = net.connect(this.server.port, "127.0.0.1");
     let isPost = false;
     for (const socket of [browser, server]) {
@@ -227,13 +230,13 @@ export class Line {
       this.sent += bytes.length;
       if (this.sent > this.cutAfter) {
         this.cutAfter = Infinity;
-        browser.resetAndDestroy();
+        reset(browser);
       }
     });
     this.#pass("down", server, browser, (bytes) => {
       if (isPost && this.swallowed > 0) {
         this.swallowed--;
-        browser.resetAndDestroy();
+        reset(browser);
       }
       this.received += bytes.length;
     });

@@ -155,7 +155,7 @@ journey("offline, the finished form waits on the device and goes when the networ
   const reference = await receipt(page);
   assert.deepEqual(await server.people("Sin Red"), [reference]);
   await page.goto(line.url);
-  assert.equal(await page.evaluate(() => localStorage.getItem("outbox")), null);
+  await until("an empty outbox", () => page.evaluate(() => !localStorage.getItem("outbox")));
   await page.focus("#name");
   await page.waitForSelector("#city[role=combobox]");
   assert.ok(!(await page.isVisible(".waiting")));
