@@ -36,8 +36,14 @@ impl CityOrder {
     #[must_use]
     pub fn sorted(&self, counts: &BTreeMap<CityCode, u64>) -> Vec<(CityCode, u64)> {
         let mut sorted: Vec<_> = counts.iter().map(|(&code, &count)| (code, count)).collect();
-        sorted.sort_by_key(|&(code, _)| (self.0.get(&code).copied().unwrap_or(usize::MAX), code));
+        sorted.sort_by_key(|&(code, _)| self.rank(code));
         sorted
+    }
+
+    /// Smaller for the earlier of two cities.
+    #[must_use]
+    pub fn rank(&self, code: CityCode) -> (usize, CityCode) {
+        (self.0.get(&code).copied().unwrap_or(usize::MAX), code)
     }
 }
 

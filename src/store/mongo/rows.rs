@@ -31,6 +31,10 @@ use crate::{
 /// Capacity of the bounded channel of blocks: how far the store may read ahead of the report.
 pub(super) const BLOCKS_AHEAD: usize = 4;
 
+/// Rows of several cities that are asked for at once and put in order here: fewer questions, and memory that is
+/// bounded.
+const TOGETHER: u64 = 8_192;
+
 /// A read snapshot, its rows open for reading.
 pub(super) struct Moment {
     pub(super) sequence: u64,
@@ -46,16 +50,10 @@ pub(super) async fn moment(
     limit: Duration,
 ) -> Result<Moment, StoreError> {
     let (fixed, counts, session) = fix(&registrations, scope, limit).await?;
-    let cities = scope.order.sorted(&counts);
     let rows = Reading {
         registrations,
-        scopes: cities
-            .into_iter()
-            .map(|(city, _)| Scope {
-                city: Some(city),
-                ..scope.clone()
-            })
-            .collect(),
+        groups: groups(scope.order.sorted(&counts)),
+        scope: scope.clone(),
         session,
     };
     Ok(Moment {
@@ -142,11 +140,28 @@ async fn counts(
     Ok(counts)
 }
 
-/// The rows of a snapshot, a cursor for each city, with its session.
+/// Cities that follow each other, together: alone, or with up to [`TOGETHER`] rows in all.
+fn groups(cities: Vec<(CityCode, u64)>) -> Vec<Vec<CityCode>> {
+    let mut groups: Vec<Vec<CityCode>> = Vec::new();
+    let mut room = 0;
+    for (city, rows) in cities {
+        match groups.last_mut() {
+            Some(group) if rows <= room => group.push(city),
+            _ => {
+                groups.push(vec![city]);
+                room = TOGETHER;
+            }
+        }
+        room = room.saturating_sub(rows);
+    }
+    groups
+}
+
+/// The rows of a snapshot, with its session.
 pub(super) struct Reading {
     registrations: Collection<RawDocumentBuf>,
-    /// One of each city.
-    scopes: Vec<Scope>,
+    groups: Vec<Vec<CityCode>>,
+    scope: Scope,
     session: ClientSession,
 }
 
@@ -164,13 +179,16 @@ impl Reading {
         blocks: &mpsc::Sender<Result<Vec<Row>, StoreError>>,
     ) -> Result<(), StoreError> {
         let batch = u32::try_from(BLOCK_ROWS).unwrap_or(u32::MAX);
+        let order = &self.scope.order;
         let mut rows = Vec::new();
-        for scope in &self.scopes {
+        for group in &self.groups {
+            let mut filter = filter(&self.scope);
+            let codes: Vec<_> = group.iter().map(CityCode::as_str).collect();
+            filter.insert("city", doc! { "$in": codes });
             let found = self
                 .registrations
-                .find(filter(scope))
-                .sort(doc! { "_id": 1 })
-                .hint(Hint::Name(BY_CITY.to_owned()))
+                .find(filter)
+                .sort(doc! { "city": 1, "_id": 1 })
                 .projection(documents::row_fields())
                 .batch_size(batch)
                 .read_concern(ReadConcern::snapshot())
@@ -179,14 +197,17 @@ impl Reading {
                 .await;
             let mut cursor = found.map_err(|error| of_read(&error))?;
             let mut batches = cursor.stream(&mut self.session);
+            let before = rows.len();
             while let Some(batch) = batches.next().await {
                 rows.extend(block(&batch.map_err(|error| of_read(&error))?)?);
-                while rows.len() >= BLOCK_ROWS {
-                    let rest = rows.split_off(BLOCK_ROWS);
-                    let full = std::mem::replace(&mut rows, rest);
-                    if blocks.send(Ok(full)).await.is_err() {
-                        return Ok(());
-                    }
+                if group.len() == 1 && !send_full(&mut rows, blocks).await {
+                    return Ok(());
+                }
+            }
+            if group.len() > 1 {
+                rows[before..].sort_by_key(|row: &Row| order.rank(row.envelope.city));
+                if !send_full(&mut rows, blocks).await {
+                    return Ok(());
                 }
             }
         }
@@ -195,6 +216,21 @@ impl Reading {
         }
         Ok(())
     }
+}
+
+/// Sends all full blocks of `rows`; `false` when the receiver was dropped.
+async fn send_full(
+    rows: &mut Vec<Row>,
+    blocks: &mpsc::Sender<Result<Vec<Row>, StoreError>>,
+) -> bool {
+    while rows.len() >= BLOCK_ROWS {
+        let rest = rows.split_off(BLOCK_ROWS);
+        let full = std::mem::replace(rows, rest);
+        if blocks.send(Ok(full)).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 fn block(batch: &RawBatch) -> Result<Vec<Row>, StoreError> {
@@ -218,4 +254,25 @@ fn filter(scope: &Scope) -> Document {
         filter.insert("_id", doc! { "$gte": first, "$lte": last });
     }
     filter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cities_are_asked_for_together_up_to_a_bound() {
+        let city = |number: usize| -> CityCode { format!("{number:05}").parse().expect("a code") };
+        let of = |counts: &[u64]| -> Vec<usize> {
+            let cities = counts.iter().enumerate();
+            let groups = groups(cities.map(|(number, &rows)| (city(number), rows)).collect());
+            let all: Vec<_> = (0..counts.len()).map(city).collect();
+            assert_eq!(groups.concat(), all, "each once and in order");
+            groups.iter().map(Vec::len).collect()
+        };
+        assert_eq!(of(&[]), [0; 0]);
+        assert_eq!(of(&[1; 1_121]), [1_121]);
+        assert_eq!(of(&[TOGETHER, 1, TOGETHER - 1, 1]), [1, 2, 1]);
+        assert_eq!(of(&[TOGETHER + 1, 1, 1, 2 * TOGETHER]), [1, 2, 1]);
+    }
 }
