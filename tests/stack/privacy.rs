@@ -87,6 +87,7 @@ async fn register_and_look(client: &Client, human: &Human) {
         (
             Human {
                 key: format!("{KEY}-2"),
+                name: format!("{NAME} Again"),
                 ..human.clone()
             },
             StatusCode::CONFLICT,

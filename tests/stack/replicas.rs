@@ -75,14 +75,13 @@ async fn uniqueness_is_the_stores_and_so_is_the_answer() {
     let racers = REPLICAS.iter().cycle().zip(0..).take(RACERS);
     let claims: Vec<_> = racers
         .map(|(replica, number)| {
-            let key = format!("claim-{number:08}");
-            (
-                replica,
-                Human {
-                    key,
-                    ..Human::new(2)
-                },
-            )
+            // The same form would be the same registration.
+            let claim = Human {
+                key: format!("claim-{number:08}"),
+                name: format!("Claim {number}"),
+                ..Human::new(2)
+            };
+            (replica, claim)
         })
         .collect();
     let answers = join_all(
