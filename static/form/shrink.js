@@ -21,8 +21,12 @@ const PREVIEW = 640;
 export async function shrink(photo) {
   const whole = await createImageBitmap(photo, { imageOrientation: "from-image" });
   const { width, height } = whole;
-  const small = draw(whole, LONG_SIDE);
+  // Half the time of a canvas that scales; browsers that know no sizes here leave it to the canvas.
+  const [resizeWidth, resizeHeight] = sides(whole, LONG_SIDE);
+  const scaled = await createImageBitmap(whole, { resizeWidth, resizeHeight, resizeQuality: "high" });
   whole.close();
+  const small = draw(scaled, LONG_SIDE);
+  scaled.close();
   const shown = draw(small, PREVIEW);
   const light = average(draw(shown, 32));
   let blob;
@@ -33,10 +37,17 @@ export async function shrink(photo) {
   return { blob: /** @type {Blob} */ (blob), width, height, light, preview: await createImageBitmap(shown) };
 }
 
-/** @param {ImageBitmap | HTMLCanvasElement | OffscreenCanvas} picture @param {number} longSide */
+/** @typedef {ImageBitmap | HTMLCanvasElement | OffscreenCanvas} Picture */
+
+/** Width and height where the longer is at most this. @param {Picture} picture @param {number} longSide */
+function sides({ width, height }, longSide) {
+  const scale = Math.min(1, longSide / Math.max(width, height));
+  return [width, height].map((side) => Math.max(1, Math.round(side * scale)));
+}
+
+/** @param {Picture} picture @param {number} longSide */
 function draw(picture, longSide) {
-  const scale = Math.min(1, longSide / Math.max(picture.width, picture.height));
-  const [width, height] = [picture.width, picture.height].map((side) => Math.max(1, Math.round(side * scale)));
+  const [width, height] = sides(picture, longSide);
   const canvas = typeof OffscreenCanvas === "function" ? new OffscreenCanvas(width, height)
     : Object.assign(document.createElement("canvas"), { width, height });
   const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
