@@ -23,7 +23,7 @@ use crate::{
     http::{
         memory::{Held, OverBudget},
         parts::{self, CHARSET, Parts, PartsError},
-        peer::LetGo,
+        peer::Evicted,
     },
 };
 
@@ -315,7 +315,7 @@ impl FormError {
             if let Some(io) = cause.downcast_ref::<std::io::Error>() {
                 if io
                     .get_ref()
-                    .is_some_and(<dyn std::error::Error + Send + Sync>::is::<LetGo>)
+                    .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Evicted>)
                 {
                     return Self::Busy;
                 }

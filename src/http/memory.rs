@@ -101,7 +101,7 @@ impl UploadMemory {
 impl Table {
     /// Evicts the upload that is most behind the minimum rate, among those that `may` go. Returns whether there was
     /// any. Its task fails at its next read, so for a moment the memory is taken twice.
-    fn let_one_go(&mut self, now: Instant, may: impl Fn(&Upload) -> bool) -> bool {
+    fn evict_one(&mut self, now: Instant, may: impl Fn(&Upload) -> bool) -> bool {
         let slow = self
             .uploads
             .iter()
@@ -109,7 +109,7 @@ impl Table {
         let slow = slow.filter_map(|(number, upload)| {
             let peer = upload.peer.as_ref()?;
             let slow = peer
-                .hindrance(now)
+                .eviction_priority(now)
                 .filter(|_| peer.awaited() == Awaited::Body)?;
             Some((slow, *number))
         });
@@ -118,7 +118,7 @@ impl Table {
         };
         self.give_back(number);
         if let Some(peer) = &self.uploads[&number].peer {
-            peer.let_go();
+            peer.evict();
         }
         true
     }
@@ -171,12 +171,12 @@ impl Held {
         let share = (memory.bytes / SHARE).max(LARGEST.min(memory.bytes));
         let held = |table: &Table| from.and_then(|from| Some(table.of.get(&from)?.bytes));
         while held(&table).is_some_and(|held| held + bytes > share) {
-            if !table.let_one_go(now, |upload| upload.from == from) {
+            if !table.evict_one(now, |upload| upload.from == from) {
                 return Err(OverBudget);
             }
         }
         while table.taken + bytes > memory.bytes {
-            if !table.let_one_go(now, |_| true) {
+            if !table.evict_one(now, |_| true) {
                 return Err(OverBudget);
             }
         }

@@ -79,8 +79,8 @@ struct State {
 
 /// The read error of an evicted connection: others needed the room.
 #[derive(Debug, thiserror::Error)]
-#[error("let go to make room for others")]
-pub struct LetGo;
+#[error("evicted to make room for others")]
+pub struct Evicted;
 
 impl Peer {
     /// The client at `address`, of whom a request is awaited.
@@ -173,7 +173,7 @@ impl Peer {
     /// Eviction priority where room is short, the greatest first: idle keep-alive connections before slow bodies, and
     /// `None` for whoever keeps up or waits for an answer.
     #[must_use]
-    pub fn hindrance(&self, now: Instant) -> Option<(bool, Duration)> {
+    pub fn eviction_priority(&self, now: Instant) -> Option<(bool, Duration)> {
         let state = self.state();
         match state.awaited {
             Awaited::Head => Some((true, now - state.since)),
@@ -187,7 +187,7 @@ impl Peer {
     }
 
     /// Evicts it: its connection fails at the next read.
-    pub fn let_go(&self) {
+    pub fn evict(&self) {
         self.gone.cancel();
     }
 

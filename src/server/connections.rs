@@ -59,13 +59,14 @@ impl Table {
     }
 
     /// Evicts the idlest or slowest of the connections that `may` go. Returns whether there was any.
-    fn let_one_go(&mut self, now: Instant, may: impl Fn(&Peer) -> bool) -> bool {
+    fn evict_one(&mut self, now: Instant, may: impl Fn(&Peer) -> bool) -> bool {
         let candidates = self.all.iter().filter(|(_, peer)| may(peer));
-        let rated = candidates.filter_map(|(number, peer)| Some((peer.hindrance(now)?, *number)));
+        let rated =
+            candidates.filter_map(|(number, peer)| Some((peer.eviction_priority(now)?, *number)));
         let Some((_, number)) = rated.max() else {
             return false;
         };
-        self.all[&number].let_go();
+        self.all[&number].evict();
         self.remove(number);
         true
     }
@@ -93,28 +94,28 @@ impl Connections {
 
     /// A permit for one more connection from `address`, once there is one; `None` when that address is at its limit
     /// and none of its connections can be evicted. Waiting here is the backpressure on the accept loop.
-    pub(super) async fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+    pub(super) async fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
         loop {
-            match self.seat(address, Instant::now()) {
-                Room::Seat(seat) => return Some(seat),
-                Room::NotForThem => return None,
+            match self.permit(address, Instant::now()) {
+                Room::Permit(permit) => return Some(permit),
+                Room::AddressIsFull => return None,
                 // Nobody tells when one of them becomes idle or slow.
                 Room::Full => drop(timeout(LOOK_AGAIN, self.room.notified()).await),
             }
         }
     }
 
-    fn seat(self: &Arc<Self>, address: IpAddr, now: Instant) -> Room {
+    fn permit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Room {
         let from = source(address);
         let mut table = self.table();
         let own = table.of.get(&from).copied().unwrap_or_default();
         if own >= self.bound.div_ceil(SHARE)
             && !(self.is_shared)(address)
-            && !table.let_one_go(now, |peer| source(peer.address()) == from)
+            && !table.evict_one(now, |peer| source(peer.address()) == from)
         {
-            return Room::NotForThem;
+            return Room::AddressIsFull;
         }
-        if table.all.len() >= self.bound && !table.let_one_go(now, |_| true) {
+        if table.all.len() >= self.bound && !table.evict_one(now, |_| true) {
             return Room::Full;
         }
         let peer = Arc::new(Peer::new(address, now));
@@ -122,7 +123,7 @@ impl Connections {
         table.next += 1;
         table.all.insert(number, peer.clone());
         *table.of.entry(from).or_default() += 1;
-        Room::Seat(Seat {
+        Room::Permit(Permit {
             peer,
             number,
             connections: self.clone(),
@@ -131,20 +132,20 @@ impl Connections {
 }
 
 enum Room {
-    Seat(Seat),
+    Permit(Permit),
     /// Their address is at its limit.
-    NotForThem,
+    AddressIsFull,
     Full,
 }
 
 /// One connection's permit; given back when dropped.
-pub(super) struct Seat {
+pub(super) struct Permit {
     pub(super) peer: Arc<Peer>,
     number: u64,
     connections: Arc<Connections>,
 }
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.connections.table().remove(self.number);
         self.connections.room.notify_one();
@@ -164,10 +165,10 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    fn seated(connections: &Arc<Connections>, address: IpAddr, now: Instant) -> Option<Seat> {
-        match connections.seat(address, now) {
-            Room::Seat(seat) => Some(seat),
-            Room::NotForThem | Room::Full => None,
+    fn admitted(connections: &Arc<Connections>, address: IpAddr, now: Instant) -> Option<Permit> {
+        match connections.permit(address, now) {
+            Room::Permit(permit) => Some(permit),
+            Room::AddressIsFull | Room::Full => None,
         }
     }
 
@@ -175,16 +176,18 @@ mod tests {
     fn whoever_was_idle_longest_makes_room() {
         let connections = Arc::new(Connections::new(16, |_| false));
         let begun = Instant::now();
-        let seats: Vec<_> = (0..8)
-            .map(|last| seated(&connections, from(last), begun + SECOND * last.into()).unwrap())
+        let permits: Vec<_> = (0..8)
+            .map(|last| admitted(&connections, from(last), begun + SECOND * last.into()).unwrap())
             .collect();
         let now = begun + 8 * SECOND;
         // The two that were there first are being answered.
-        for seat in &seats[..2] {
-            seat.peer.awaits(Awaited::Nothing, now);
+        for permit in &permits[..2] {
+            permit.peer.awaits(Awaited::Nothing, now);
         }
-        assert!(seated(&connections, from(8), now).is_some());
-        let gone = seats.iter().map(|seat| seat.peer.gone().is_cancelled());
+        assert!(admitted(&connections, from(8), now).is_some());
+        let gone = permits
+            .iter()
+            .map(|permit| permit.peer.gone().is_cancelled());
         let gone: Vec<_> = gone.collect();
         assert_eq!(gone.iter().position(|&gone| gone), Some(2));
         assert_eq!(gone.iter().filter(|&&gone| gone).count(), 1);
@@ -194,18 +197,18 @@ mod tests {
     fn who_keeps_up_is_not_cut_and_the_next_one_waits() {
         let connections = Arc::new(Connections::new(16, |_| false));
         let begun = Instant::now();
-        let seats: Vec<_> = (0..8)
-            .map(|last| seated(&connections, from(last), begun).unwrap())
+        let permits: Vec<_> = (0..8)
+            .map(|last| admitted(&connections, from(last), begun).unwrap())
             .collect();
-        for seat in &seats {
-            seat.peer.awaits(Awaited::Body, begun);
-            seat.peer.waits(begun);
+        for permit in &permits {
+            permit.peer.awaits(Awaited::Body, begun);
+            permit.peer.waits(begun);
         }
-        assert!(matches!(connections.seat(from(8), begun), Room::Full));
+        assert!(matches!(connections.permit(from(8), begun), Room::Full));
         let later = begun + 2 * SECOND;
-        seats[0].peer.received(8 * 1024, later);
-        assert!(seated(&connections, from(8), later).is_some());
-        assert!(!seats[0].peer.gone().is_cancelled(), "it has caught up");
+        permits[0].peer.received(8 * 1024, later);
+        assert!(admitted(&connections, from(8), later).is_some());
+        assert!(!permits[0].peer.gone().is_cancelled(), "it has caught up");
     }
 
     #[test]
@@ -214,15 +217,18 @@ mod tests {
         let host = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 9, 9, 9, last]);
         let now = Instant::now();
         let busy: Vec<_> = (0..2)
-            .map(|last| seated(&connections, host(last), now).unwrap())
+            .map(|last| admitted(&connections, host(last), now).unwrap())
             .collect();
-        for seat in &busy {
-            seat.peer.awaits(Awaited::Nothing, now);
+        for permit in &busy {
+            permit.peer.awaits(Awaited::Nothing, now);
         }
-        assert!(matches!(connections.seat(host(2), now), Room::NotForThem));
-        let _other = seated(&connections, from(1), now).unwrap();
+        assert!(matches!(
+            connections.permit(host(2), now),
+            Room::AddressIsFull
+        ));
+        let _other = admitted(&connections, from(1), now).unwrap();
         busy[0].peer.awaits(Awaited::Head, now);
-        assert!(seated(&connections, host(3), now).is_some());
+        assert!(admitted(&connections, host(3), now).is_some());
         assert!(busy[0].peer.gone().is_cancelled());
     }
 
@@ -230,11 +236,11 @@ mod tests {
     fn a_proxy_has_no_share() {
         let connections = Arc::new(Connections::new(16, |address| address == from(1)));
         let now = Instant::now();
-        let seats: Vec<_> = (0..8)
-            .filter_map(|_| seated(&connections, from(1), now))
-            .inspect(|seat| seat.peer.awaits(Awaited::Nothing, now))
+        let permits: Vec<_> = (0..8)
+            .filter_map(|_| admitted(&connections, from(1), now))
+            .inspect(|permit| permit.peer.awaits(Awaited::Nothing, now))
             .collect();
-        assert_eq!(seats.len(), 8);
+        assert_eq!(permits.len(), 8);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    connections::{Connections, Seat},
+    connections::{Connections, Permit},
     socket::Socket,
 };
 use crate::http::{
@@ -55,8 +55,8 @@ pub(super) async fn listen_within(
     {
         let (router, stop) = (router.clone(), stop.clone());
         match accepted {
-            (stream, Some(seat)) => {
-                serving.spawn(serve(http.clone(), stream, seat, router, stop));
+            (stream, Some(permit)) => {
+                serving.spawn(serve(http.clone(), stream, permit, router, stop));
             }
             // One non-blocking write: an address with many connections may read from none of them.
             (stream, None) => {
@@ -74,7 +74,7 @@ pub(super) async fn listen_within(
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Connections>,
-) -> (TcpStream, Option<Seat>) {
+) -> (TcpStream, Option<Permit>) {
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
@@ -95,11 +95,11 @@ async fn accept(
 async fn serve(
     http: http1::Builder,
     stream: TcpStream,
-    seat: Seat,
+    permit: Permit,
     router: Router,
     stop: CancellationToken,
 ) {
-    let peer = seat.peer.clone();
+    let peer = permit.peer.clone();
     let socket = Socket::new(stream, peer.clone());
     let service = {
         let (router, peer) = (router.clone(), peer.clone());

@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::http::peer::{Awaited, LetGo, Peer};
+use crate::http::peer::{Awaited, Evicted, Peer};
 
 /// Lingering close: timeout, in all and between two reads, while what still arrives after the last answer is read and
 /// dropped. Closing with unread bytes sends a TCP reset, upon which the client's system throws the answer away.
@@ -114,7 +114,7 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.gone.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::Error::other(LetGo)));
+            return Poll::Ready(Err(io::Error::other(Evicted)));
         }
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buffer) {

@@ -5,6 +5,8 @@
 //! and handed to the client at its pace (`sink`: backpressure, write-stall timeout). It never buffers more than the
 //! segments in flight, and never writes to disk. A failure ends the stream before the archive's end, so that a cut
 //! file never opens.
+//!
+//! A column is its name in `Texts::columns`, its width and style in `frame`, and its value in `rows` and `csv`.
 
 mod archive;
 mod csv;
