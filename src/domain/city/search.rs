@@ -1,8 +1,8 @@
 //! The one fuzzy search of the catalogue: what a text may mean, ranked.
 //!
 //! One index, built once: every word of every name, alias and department, and for each city which of them are its own.
-//! A text is looked up word by word in the words; a city is then a few bit masks, so that a search costs the same few
-//! ten thousand steps whatever is typed.
+//! A text is looked up word by word in the words; a city is then a few bit masks, so that a search costs a few ten
+//! thousand steps whatever is typed, and suggestions for what names no city about ten times as many.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
@@ -255,6 +255,8 @@ impl Index {
     pub(super) fn alike(&self, text: &str, limit: usize) -> Vec<usize> {
         /// Least similarity of a text and a name (Jaro-Winkler, 0 to 1).
         const LIKENESS: f64 = 0.85;
+        /// Most letters of a text that is compared so, which costs its length times that of all names.
+        const COMPARED: usize = 60;
         let Some(typed) = self.look_up(text) else {
             return Vec::new();
         };
@@ -268,8 +270,12 @@ impl Index {
                         let mask = Mask::of(&form.words, &typed.masks);
                         let common = (mask.exact & telling).count_ones() * 2
                             + (mask.mistyped & telling).count_ones();
-                        let name: String = form.text.iter().collect();
-                        let likeness = strsim::jaro_winkler(&name, &folded);
+                        let likeness = if typed.text.len() > COMPARED {
+                            0.0
+                        } else {
+                            let name: String = form.text.iter().collect();
+                            strsim::jaro_winkler(&name, &folded)
+                        };
                         (common > 0 || likeness >= LIKENESS).then_some((common, likeness, at))
                     })
                     .max_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)))
