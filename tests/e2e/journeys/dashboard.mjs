@@ -58,15 +58,19 @@ journey("without scripts the list is searched, sorted and filtered by its addres
   await signIn(page, server, line.url, "es");
   await page.fill("#q", "medellin");
   await page.click("#search button");
+  await page.waitForLoadState("load");
   assert.deepEqual(await page.locator("#list tbody th").allTextContents(), ["Medellín"]);
   await page.goto(`${line.url}/staff?lang=es`);
   await page.selectOption("#department", "76");
   await page.click("#search button");
+  await page.waitForLoadState("load");
   assert.equal(await page.locator("#list tbody th").first().textContent(), "Cali");
   await page.click("#list thead a");
+  await page.waitForLoadState("load");
   assert.equal(await page.locator("#list tbody th").first().textContent(), "Alcalá");
   await page.goto(`${line.url}/staff?lang=es`);
   await page.click("#list a[data-list] >> text=Mostrar todas");
+  await page.waitForLoadState("load");
   assert.equal(await page.locator("#list tbody tr").count(), 1121);
 });
 
