@@ -193,11 +193,12 @@ async fn post(client: &Client, url: &str, photo: &Bytes) -> anyhow::Result<()> {
     let part = Part::stream_with_length(photo.clone(), length)
         .file_name("card.jpg")
         .mime_str("image/jpeg")?;
+    let key = Uuid::new_v4().to_string();
+    // The same form would be the same registration.
     let form = Form::new()
-        .text("name", "Ana María Ñáñez")
+        .text("name", format!("Ana {key}"))
         .text("city", "11001")
         .part("photo", part);
-    let key = Uuid::new_v4().to_string();
     let request = client
         .post(url)
         .header("Idempotency-Key", key)
