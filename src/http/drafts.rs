@@ -13,7 +13,6 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
@@ -336,14 +335,12 @@ async fn find(
     jar: &CookieJar,
     id: &str,
     lang: Lang,
-    now: Timestamp,
 ) -> Result<(DraftKey, Draft), Response> {
     let gone = || Redirect::to(&format!("/?lang={}&gone=1", lang.code())).into_response();
     let key = key(app, jar, id).ok_or_else(gone)?;
-    let draft = match app.drafts.open(&key, now).await {
-        Ok(draft) => draft.ok_or_else(gone)?,
-        Err(error) => return Err(Problem::from(error).into_response()),
-    };
+    let opened = app.drafts.open(&key, now()).await;
+    let opened = opened.map_err(|error| Problem::from(error).into_response())?;
+    let draft = opened.ok_or_else(gone)?;
     match draft.sent_as() {
         Some(reference) => Err(Redirect::to(&pages::confirmation(reference, lang)).into_response()),
         None => Ok((key, draft)),
@@ -356,13 +353,11 @@ pub(super) async fn form(
     jar: CookieJar,
     Path(id): Path<String>,
     Language(lang): Language,
-) -> Response {
-    let (key, draft) = match find(&app, &jar, &id, lang, now()).await {
-        Ok(found) => found,
-        Err(elsewhere) => return elsewhere,
-    };
+) -> Result<Response, Response> {
+    let (key, draft) = find(&app, &jar, &id, lang).await?;
     let problem = draft.checked.then(|| problem_of(&app, &draft)).flatten();
-    pages::form_again(&app, &draft, Some(key.id), problem, lang)
+    let id = Some(key.id);
+    Ok(pages::form_again(&app, &draft, id, problem, lang))
 }
 
 fn problem_of(app: &AppState, draft: &Draft) -> Option<Problem> {
@@ -380,15 +375,13 @@ pub(super) async fn check(
     jar: CookieJar,
     Path(id): Path<String>,
     Language(lang): Language,
-) -> Response {
-    let (key, draft) = match find(&app, &jar, &id, lang, now()).await {
-        Ok(found) => found,
-        Err(elsewhere) => return elsewhere,
-    };
-    if !draft.checked || problem_of(&app, &draft).is_some() {
-        return Redirect::to(&form_address(key.id, lang)).into_response();
-    }
-    pages::check(&app, &draft, key.id, lang)
+) -> Result<Response, Response> {
+    let (key, draft) = find(&app, &jar, &id, lang).await?;
+    Ok(if draft.checked && problem_of(&app, &draft).is_none() {
+        pages::check(&app, &draft, key.id, lang)
+    } else {
+        Redirect::to(&form_address(key.id, lang)).into_response()
+    })
 }
 
 /// `POST /drafts/{id}`: registers what was shown.
@@ -398,15 +391,12 @@ pub(super) async fn post(
     Path(id): Path<String>,
     Language(lang): Language,
     request: Request,
-) -> Response {
+) -> Result<Response, Response> {
     if !wants_page(request.headers()) {
-        return Problem::new(Kind::NotFound).into_response();
+        return Err(Problem::new(Kind::NotFound).into_response());
     }
     let from = request.extensions().get::<Source>().map(|source| source.0);
-    let (key, draft) = match find(&app, &jar, &id, lang, now()).await {
-        Ok(found) => found,
-        Err(elsewhere) => return elsewhere,
-    };
+    let (key, draft) = find(&app, &jar, &id, lang).await?;
     let _in_flight = upload::InFlight::begin();
     let browser = Browser {
         jar,
@@ -414,10 +404,10 @@ pub(super) async fn post(
         from,
         lang,
     };
-    match upload::begin(&app, from, None) {
+    Ok(match upload::begin(&app, from, None) {
         Ok(held) => send(&app, browser, draft, true, None, Some(held)).await,
         Err(problem) => refuse(&app, browser, draft, None, problem).await,
-    }
+    })
 }
 
 /// `GET /drafts/{id}/preview`: the photo, for whoever sent it.

@@ -131,7 +131,7 @@ pub fn router(app: Arc<AppState>) -> Router {
         .route("/assets/{name}", get(pages::asset))
         .route("/docs", get(pages::docs))
         .route("/docs/", get(pages::docs))
-        .route("/openapi.json", get(async || Json(openapi())))
+        .route("/openapi.json", get(async || Json(pages::document())))
         .layer(CompressionLayer::new());
     // Pictures are compressed already, and a chart's ETag is of its bytes.
     let texts = CompressionLayer::new().compress_when(SizeAbove::new(SMALL).and(is_text));

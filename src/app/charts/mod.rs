@@ -218,15 +218,10 @@ enum Labels {
 impl Labels {
     fn at(&self, at: usize, cities: &Cities) -> String {
         match self {
-            Self::Cities(codes) => codes.get(at).map_or_else(String::new, |&code| {
-                let city = cities.named(code);
-                let namesakes = cities.iter().filter(|other| other.name == city.name);
-                if namesakes.count() > 1 {
-                    city.full_name()
-                } else {
-                    city.name
-                }
-            }),
+            Self::Cities(codes) => {
+                let code = codes.get(at);
+                code.map_or_else(String::new, |&code| cities.short_name(code))
+            }
             Self::Departments(codes) => {
                 let code = codes.get(at);
                 code.map_or_else(String::new, |&code| cities.department_name(code))

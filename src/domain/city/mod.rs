@@ -7,7 +7,12 @@ mod department;
 mod order;
 mod search;
 
-use std::{collections::HashMap, fmt, path::Path, str::FromStr};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    path::Path,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -141,6 +146,8 @@ pub struct Cities {
     /// In order of the file.
     all: Vec<City>,
     by_code: HashMap<CityCode, usize>,
+    /// The names that more than one bears.
+    shared_names: HashSet<String>,
     index: Index,
     spanish: CityOrder,
     english: CityOrder,
@@ -168,6 +175,7 @@ impl Cities {
         let mut cities = Self {
             all: Vec::new(),
             by_code: HashMap::new(),
+            shared_names: HashSet::new(),
             index: Index::default(),
             spanish: CityOrder::default(),
             english: CityOrder::default(),
@@ -197,6 +205,9 @@ impl Cities {
             (names.collect(), city.department.as_str())
         });
         cities.index = Index::of(names);
+        let mut seen = HashSet::new();
+        let again = cities.all.iter().filter(|city| !seen.insert(&city.name));
+        cities.shared_names = again.map(|city| city.name.clone()).collect();
         cities.spanish = CityOrder::alphabetical(&cities.all, Lang::Es);
         cities.english = CityOrder::alphabetical(&cities.all, Lang::En);
         Ok(cities)
@@ -245,7 +256,18 @@ impl Cities {
         })
     }
 
-    /// Every city, in order of code.
+    /// The city's name; with its department where another bears the same name.
+    #[must_use]
+    pub fn short_name(&self, code: CityCode) -> String {
+        let city = self.named(code);
+        if self.shared_names.contains(&city.name) {
+            city.full_name()
+        } else {
+            city.name
+        }
+    }
+
+    /// Every city, in the order of the catalogue.
     pub fn iter(&self) -> impl Iterator<Item = &City> {
         self.all.iter()
     }

@@ -75,7 +75,7 @@ impl Listing {
 #[derive(Debug)]
 pub(super) struct Line {
     code: CityCode,
-    /// City; with its department where another has the same name.
+    /// Its short name: on a narrow screen the department has no column of its own.
     label: String,
     department: String,
     count: u64,
@@ -203,21 +203,22 @@ pub(in crate::http) fn dashboard(
     download: Option<&str>,
     lang: Lang,
 ) -> Response {
-    let found = lines(&app.cities, totals, listing);
+    let found = lines(&app.cities, totals, listing, lang);
     let shown = if listing.all {
         found.len()
     } else {
         found.len().min(LINES)
     };
+    let order = app.cities.alphabetical(lang);
     let mut choices: Vec<_> = app
         .cities
         .iter()
-        .map(|city| (Cities::folded(&city.name), city.full_name(), city))
+        .map(|city| (city.full_name(), city))
         .collect();
-    choices.sort_unstable_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+    choices.sort_unstable_by_key(|(_, city)| order.rank(city.code));
     let cities: Vec<_> = choices
         .iter()
-        .map(|(_, label, city)| CityChoice {
+        .map(|(label, city)| CityChoice {
             code: city.code.as_str(),
             label,
         })
@@ -285,7 +286,7 @@ fn since(as_of: Timestamp, app: &AppState, lang: Lang) -> Option<(String, String
 }
 
 /// The cities that are found, in order.
-fn lines(cities: &Cities, totals: &Totals, listing: &Listing) -> Vec<Line> {
+fn lines(cities: &Cities, totals: &Totals, listing: &Listing, lang: Lang) -> Vec<Line> {
     let counted = match &listing.department {
         Some(department) => totals.largest_of(department.code),
         None => totals.largest_first(),
@@ -300,21 +301,15 @@ fn lines(cities: &Cities, totals: &Totals, listing: &Listing) -> Vec<Line> {
             let text = Cities::folded(&format!("{name} {department} {code}"));
             text.contains(&wanted).then_some(Line {
                 code,
-                label: name,
+                label: cities.short_name(code),
                 department,
                 count,
             })
         })
         .collect();
     if listing.order == Order::Name {
-        found.sort_by_cached_key(|line| (Cities::folded(&line.label), line.code));
-    }
-    // On a narrow screen the department has no column of its own.
-    let names: Vec<String> = found.iter().map(|line| line.label.clone()).collect();
-    for line in &mut found {
-        if names.iter().filter(|name| **name == line.label).count() > 1 {
-            line.label = format!("{}, {}", line.label, line.department);
-        }
+        let order = cities.alphabetical(lang);
+        found.sort_unstable_by_key(|line| order.rank(line.code));
     }
     found
 }

@@ -12,6 +12,11 @@ use crate::{foundation::lang::Texts, http::negotiate::Language};
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(crate::http::openapi()).unwrap_or_default());
 
+/// What `/openapi.json` is, made once.
+pub(in crate::http) fn document() -> &'static Value {
+    &DOCUMENT
+}
+
 /// A text in pieces, the ones in backquotes marked as code.
 type Rich = Vec<(bool, String)>;
 

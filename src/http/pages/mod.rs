@@ -26,7 +26,7 @@ use self::views::{
 };
 pub(super) use self::{
     dashboard::{Listing, Order, dashboard, is_report},
-    docs::docs,
+    docs::{docs, document},
     sentences::message,
 };
 use uuid::Uuid;
